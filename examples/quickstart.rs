@@ -1,0 +1,166 @@
+//! One trace across two services: a gateway that asks an inventory.
+//!
+//! ```sh
+//! cargo run --example quickstart
+//! ```
+//!
+//! starts both on free ports, sends a handful of requests through them, prints each trace as a
+//! tree and ends. With `OTEL_EXPORTER_OTLP_ENDPOINT` set, the traces go there as well. With
+//! `-- --serve` the services stay up until Ctrl-C.
+
+use std::{
+    env,
+    error::Error,
+    future::Future,
+    io::{self, Write},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::StatusCode,
+    routing::get,
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tower::{Layer, Service};
+use tower_telemetry::{
+    PropagationLayer, Telemetry, TraceLayer,
+    client::Propagation,
+    sdk::export::{ConsoleExporter, Otlp},
+};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    // A program is one service as a rule and has one `Telemetry`, which it makes global. This one
+    // is two, so each is given its own; the console they share.
+    let console = ConsoleExporter::stdout();
+    let gateway = telemetry("gateway", &console)?;
+    let inventory = telemetry("inventory", &console)?;
+    if let Some(endpoint) = otlp_endpoint() {
+        say(format_args!("exporting over OTLP to {endpoint}"));
+    }
+
+    let (stop, stopped) = watch::channel(());
+    let (inventory_at, inventory_serves) =
+        serve(inventory_app(&inventory), stopped.clone()).await?;
+    let (gateway_at, gateway_serves) = serve(gateway_app(&gateway, inventory_at), stopped).await?;
+
+    if env::args().any(|argument| argument == "--serve") {
+        say(format_args!("gateway    http://{gateway_at}/items/42"));
+        say(format_args!("inventory  http://{inventory_at}/stock/42"));
+        say(format_args!("Ctrl-C ends both"));
+        tokio::signal::ctrl_c().await?;
+    } else {
+        play(gateway_at).await?;
+    }
+
+    // First the services, so that every span has ended; then what they have left in the queues.
+    drop(stop);
+    gateway_serves.await??;
+    inventory_serves.await??;
+    for telemetry in [gateway, inventory] {
+        telemetry.shutdown(Duration::from_secs(5))?;
+    }
+    Ok(())
+}
+
+/// The set-up of one service.
+fn telemetry(service: &'static str, console: &ConsoleExporter) -> Result<Telemetry, BoxError> {
+    let mut builder = Telemetry::builder().with_service_name(service).with_console(console.clone());
+    if otlp_endpoint().is_some() {
+        builder = builder.with_otlp(Otlp::new());
+    }
+    let telemetry = builder.build()?;
+    for warning in telemetry.warnings() {
+        say(format_args!("{service}: {warning}"));
+    }
+    Ok(telemetry)
+}
+
+/// Where the environment wants traces sent, if it says so.
+fn otlp_endpoint() -> Option<String> {
+    env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty())
+}
+
+/// What the gateway's handlers need: the way to the inventory.
+#[derive(Clone)]
+struct Inventory {
+    client: Propagation<reqwest::Client>,
+    at: SocketAddr,
+}
+
+fn gateway_app(telemetry: &Telemetry, at: SocketAddr) -> Router {
+    // Any request that goes out through this client takes the current span's context along.
+    let client = PropagationLayer::new().with_telemetry(telemetry).layer(reqwest::Client::new());
+    Router::new()
+        .route("/items/{id}", get(item))
+        .route("/report", get(report))
+        .layer(TraceLayer::new().with_telemetry(telemetry))
+        .with_state(Inventory { client, at })
+}
+
+async fn item(
+    State(inventory): State<Inventory>,
+    Path(id): Path<u32>,
+) -> Result<String, StatusCode> {
+    let Inventory { mut client, at } = inventory;
+    let url = format!("http://{at}/stock/{id}").parse().map_err(|_| StatusCode::BAD_REQUEST)?;
+    let request = reqwest::Request::new(reqwest::Method::GET, url);
+    let response = client.call(request).await.map_err(|_| StatusCode::BAD_GATEWAY)?;
+    match response.status() {
+        StatusCode::OK => response.text().await.map_err(|_| StatusCode::BAD_GATEWAY),
+        status_code => Err(status_code),
+    }
+}
+
+async fn report() -> Result<String, StatusCode> {
+    Err(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn inventory_app(telemetry: &Telemetry) -> Router {
+    Router::new()
+        .route("/stock/{id}", get(stock))
+        .layer(TraceLayer::new().with_telemetry(telemetry))
+}
+
+async fn stock(Path(id): Path<u32>) -> Result<String, StatusCode> {
+    if id == 42 { Ok(format!("7 of item {id}\n")) } else { Err(StatusCode::NOT_FOUND) }
+}
+
+/// Serves `app` on a free port until `stopped` is.
+async fn serve(
+    app: Router,
+    stopped: watch::Receiver<()>,
+) -> Result<(SocketAddr, JoinHandle<io::Result<()>>), BoxError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let server = axum::serve(listener, app).with_graceful_shutdown(closed(stopped));
+    Ok((address, tokio::spawn(async move { server.await })))
+}
+
+fn closed(mut stopped: watch::Receiver<()>) -> impl Future<Output = ()> {
+    // An error says that the sender is gone, which is what is waited for.
+    async move { while stopped.changed().await.is_ok() {} }
+}
+
+/// A handful of requests from outside, as no trace has seen them yet.
+async fn play(gateway: SocketAddr) -> Result<(), BoxError> {
+    let outside = reqwest::Client::new();
+    for path in ["/items/42", "/items/7?detail=full", "/report", "/nowhere"] {
+        let response = outside.get(format!("http://{gateway}{path}")).send().await?;
+        let status_code = response.status();
+        // The span ends with the body, so the tree is there once this is.
+        response.bytes().await?;
+        say(format_args!("GET {path} was answered {status_code}\n"));
+    }
+    Ok(())
+}
+
+/// `println!` panics when nobody reads any more, `| head` for one.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout(), "{line}");
+}

@@ -1,0 +1,154 @@
+//! The guard: one clock, one end.
+
+use std::{
+    borrow::Cow,
+    thread,
+    time::{Instant, SystemTime},
+};
+
+use http::StatusCode;
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{SpanBuilder, Status, TraceContextExt},
+};
+
+use crate::{exchange::outcome::Outcome, semconv::keys, tracer::TracerSource};
+
+/// Holds one exchange's Context and ends its span, once.
+///
+/// It moves from the future to the body and costs them 32 bytes; what only a span that records
+/// needs is behind a pointer, so that one that does not allocates nothing here.
+pub(crate) struct Guard {
+    cx: Context,
+    live: Option<Box<Live>>,
+}
+
+/// A span that records and has not ended.
+struct Live {
+    /// Both read at the start: the one says when, the other how long. A wall clock that is set in
+    /// between makes no span longer or shorter.
+    started_at: SystemTime,
+    clock: Instant,
+    status_code: Option<StatusCode>,
+    /// How many bytes of the response are still to come, where its head says how many there are.
+    remaining: Option<u64>,
+    /// Set while the inner service or body runs; left behind if that panics.
+    inside: bool,
+    /// Whether the request's method asks for a head alone.
+    head_only: bool,
+}
+
+impl Guard {
+    /// Starts a span as a child of that in `parent_cx`, and its clock.
+    pub(crate) fn start(tracer: &TracerSource, builder: SpanBuilder, parent_cx: &Context) -> Self {
+        let started_at = SystemTime::now();
+        let clock = Instant::now();
+        let started = tracer.start(builder.with_start_time(started_at), parent_cx);
+        let live = started.recording.then(|| {
+            Box::new(Live {
+                started_at,
+                clock,
+                status_code: None,
+                remaining: None,
+                inside: false,
+                head_only: false,
+            })
+        });
+        Self { cx: started.cx, live }
+    }
+
+    /// Whether what is set on the span goes anywhere.
+    pub(crate) fn is_recording(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// What came too late for the span's builder.
+    pub(crate) fn describe(&self, name: Cow<'static, str>, attributes: Vec<KeyValue>) {
+        let span = self.cx.span();
+        span.update_name(name);
+        span.set_attributes(attributes);
+    }
+
+    /// The request is one whose response has no body, whatever its head says.
+    pub(crate) fn expect_head_only(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.head_only = true;
+        }
+    }
+
+    pub(crate) fn expects_head_only(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.head_only)
+    }
+
+    /// Runs a part of the inner service with this exchange's Context as the current one.
+    pub(crate) fn run<T>(&mut self, inner: impl FnOnce() -> T) -> T {
+        let _attached = self.cx.clone().attach();
+        self.set_inside(true);
+        let result = inner();
+        self.set_inside(false);
+        result
+    }
+
+    fn set_inside(&mut self, inside: bool) {
+        if let Some(live) = &mut self.live {
+            live.inside = inside;
+        }
+    }
+
+    /// The response's head is there; `length` is how long its body will be, if it says so.
+    pub(crate) fn head(&mut self, status_code: StatusCode, length: Option<u64>) {
+        if let Some(live) = &mut self.live {
+            live.status_code = Some(status_code);
+            live.remaining = length;
+        }
+    }
+
+    /// Another `length` bytes of the response have been handed over.
+    pub(crate) fn data(&mut self, length: u64) {
+        if let Some(remaining) = self.live.as_mut().and_then(|live| live.remaining.as_mut()) {
+            *remaining = remaining.saturating_sub(length);
+        }
+    }
+
+    /// The exchange is over.
+    pub(crate) fn end(mut self, outcome: Outcome) {
+        self.finish(outcome);
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        let Some(live) = self.live.take() else {
+            return;
+        };
+        let span = self.cx.span();
+        if let Some(status_code) = live.status_code {
+            let status_code = i64::from(status_code.as_u16());
+            span.set_attribute(KeyValue::new(keys::HTTP_RESPONSE_STATUS_CODE, status_code));
+        }
+        if let Some(error_type) = outcome.server_error(live.status_code) {
+            span.set_attribute(KeyValue::new(keys::ERROR_TYPE, error_type));
+            // No description: `error.type` and the status code say all there is to say.
+            span.set_status(Status::error(""));
+        }
+        span.end_with_timestamp(live.started_at + live.clock.elapsed());
+    }
+
+    /// What it means that the guard was let go of.
+    fn outcome_of_drop(live: &Live) -> Outcome {
+        if live.inside || thread::panicking() {
+            Outcome::Panicked
+        } else if live.remaining == Some(0) {
+            // A server stops asking once it has sent as much as the head has announced.
+            Outcome::Complete
+        } else {
+            Outcome::Cancelled
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(live) = &self.live {
+            self.finish(Self::outcome_of_drop(live));
+        }
+    }
+}

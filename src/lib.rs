@@ -1,0 +1,97 @@
+//! OpenTelemetry for [`tower`] services.
+//!
+//! A [`TraceLayer`] on a server makes every request a span, from the call to the last frame of
+//! the response. A [`PropagationLayer`] around a client sends the span's context along, so that
+//! the next service's span becomes its child. [`Telemetry`] sets up where the spans go: resource,
+//! sampler, exporters and propagator, from code over environment over defaults. The layers plug
+//! into axum, tonic, hyper and reqwest, and own none of them.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use axum::{Router, routing::get};
+//! use tower_telemetry::{Telemetry, TraceLayer};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // OTLP over HTTP to the endpoint in OTEL_EXPORTER_OTLP_ENDPOINT, or to localhost.
+//! let telemetry = Telemetry::builder().with_service_name("shop").build()?;
+//! telemetry.set_global();
+//!
+//! let app: Router = Router::new()
+//!     .route("/items/{id}", get(|| async { "an item" }))
+//!     .layer(TraceLayer::new());
+//! # let _ = app;
+//! // axum::serve(listener, app).with_graceful_shutdown(ctrl_c).await?;
+//!
+//! // What is still in the queue goes out now, or is said to be lost.
+//! telemetry.shutdown(Duration::from_secs(5))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `cargo run --example quickstart` in the crate's repository shows two services, one trace across
+//! both, and the tree that comes of it.
+//!
+//! # The way through the house
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`server`] | a request comes in: [`TraceLayer`], its attributes, what ends a span |
+//! | [`client`] | a request goes out: [`PropagationLayer`] |
+//! | [`propagation`] | headers to Context and back |
+//! | [`sdk`] | where finished spans go: [`Telemetry`], [`SamplerBuilder`], [`ResourceBuilder`] |
+//!
+//! # Libraries
+//!
+//! With `default-features = false` the two sides stand on the [OpenTelemetry API] alone, as the
+//! [specification] wants it of instrumentation: the program that uses the library chooses the SDK
+//! and where spans go.
+//!
+//! # Feature flags
+//!
+//! | feature | what it adds | default |
+//! |---|---|---|
+//! | `axum` | `http.route` and span names from axum's `MatchedPath` | yes |
+//! | `otlp-http` | [`Otlp`](sdk::export::Otlp): export over OTLP/HTTP (turns on `sdk`) | yes |
+//! | `sdk` | [`Telemetry`] and its builders | through `otlp-http` |
+//! | `console` | `ConsoleExporter`: traces as trees on a terminal (turns on `sdk`) | no |
+//! | `reqwest` | [`PropagationLayer`] takes `reqwest::Request` | no |
+//!
+//! A feature only adds; none changes what another part does.
+//!
+//! [OpenTelemetry API]: opentelemetry
+//! [specification]: https://opentelemetry.io/docs/specs/otel/library-guidelines/
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(test, allow(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+
+#[macro_use]
+mod macros;
+
+pub mod server;
+
+pub mod client;
+
+mod exchange;
+pub mod propagation;
+mod semconv;
+
+mod providers;
+mod scope;
+mod tracer;
+
+#[cfg(feature = "sdk")]
+pub mod sdk;
+
+#[cfg(feature = "sdk")]
+pub use self::sdk::{BuildError, ResourceBuilder, SamplerBuilder, Telemetry, TelemetryBuilder};
+pub use self::{
+    client::PropagationLayer, providers::Providers, scope::SCHEMA_URL, server::TraceLayer,
+};
+
+// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,94 @@
+//! The propagator a layer uses: one that it was given, or the global one, looked up each time.
+
+use std::{fmt, sync::Arc};
+
+use http::HeaderMap;
+use opentelemetry::{
+    Context, global,
+    propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
+};
+use opentelemetry_http::{HeaderExtractor, HeaderInjector};
+
+/// A shared handle to a [`TextMapPropagator`] that works on header maps.
+///
+/// Cloning it is one reference count. It is a [`TextMapPropagator`] itself, so it goes wherever
+/// OpenTelemetry wants one.
+#[derive(Clone)]
+pub struct Propagator(Source);
+
+#[derive(Clone)]
+enum Source {
+    Global,
+    Given(Arc<dyn TextMapPropagator + Send + Sync>),
+}
+
+impl Propagator {
+    /// A handle to `propagator`.
+    pub fn new<P>(propagator: P) -> Self
+    where
+        P: TextMapPropagator + Send + Sync + 'static,
+    {
+        Self(Source::Given(Arc::new(propagator)))
+    }
+
+    /// A handle to whatever the global propagator is each time the handle is used. OpenTelemetry's
+    /// default global propagator does nothing.
+    #[must_use]
+    pub fn global() -> Self {
+        Self(Source::Global)
+    }
+
+    /// Reads the remote span from `headers`; gives `cx` back, with it if there was one.
+    ///
+    /// What is malformed is as good as absent and never an error:
+    /// [the request starts a trace of its own][restart].
+    ///
+    /// [restart]: https://www.w3.org/TR/trace-context-2/#a-traceparent-is-not-received
+    #[must_use]
+    pub fn extract(&self, cx: &Context, headers: &HeaderMap) -> Context {
+        self.extract_with_context(cx, &HeaderExtractor(headers))
+    }
+
+    /// Writes the span of `cx` into `headers`, in place of any that was there. Without a span in
+    /// `cx` the headers stay as they are.
+    pub fn inject(&self, cx: &Context, headers: &mut HeaderMap) {
+        self.inject_context(cx, &mut HeaderInjector(headers));
+    }
+}
+
+impl TextMapPropagator for Propagator {
+    fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
+        match &self.0 {
+            Source::Global => {
+                global::get_text_map_propagator(|global| global.inject_context(cx, injector));
+            }
+            Source::Given(propagator) => propagator.inject_context(cx, injector),
+        }
+    }
+
+    fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
+        match &self.0 {
+            Source::Global => {
+                global::get_text_map_propagator(|global| global.extract_with_context(cx, extractor))
+            }
+            Source::Given(propagator) => propagator.extract_with_context(cx, extractor),
+        }
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        match &self.0 {
+            // The global one may be another by the time its fields are read.
+            Source::Global => FieldIter::new(&[]),
+            Source::Given(propagator) => propagator.fields(),
+        }
+    }
+}
+
+impl fmt::Debug for Propagator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::Global => f.write_str("global"),
+            Source::Given(propagator) => propagator.fmt(f),
+        }
+    }
+}

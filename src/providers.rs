@@ -1,0 +1,93 @@
+//! What a layer takes from the outside: a tracer and a propagator, given or global.
+
+use opentelemetry::{
+    propagation::TextMapPropagator,
+    trace::{Tracer, TracerProvider},
+};
+
+use crate::{propagation::Propagator, tracer::TracerSource};
+
+/// The tracer provider and the propagator that a layer works with.
+///
+/// By default both are the global ones, looked up when the layer serves and not when it is built,
+/// so that the order of set-up does not matter. A `Telemetry` turns into one with its own parts;
+/// so does anything else that implements `Into<Providers>`, which is how a set-up of your own can
+/// be handed to `with_telemetry`:
+///
+/// ```
+/// use opentelemetry_sdk::trace::SdkTracerProvider;
+/// use tower_telemetry::{Providers, TraceLayer, propagation::TraceContext};
+///
+/// struct OurTelemetry {
+///     traces: SdkTracerProvider,
+/// }
+///
+/// impl From<&OurTelemetry> for Providers {
+///     fn from(ours: &OurTelemetry) -> Self {
+///         Providers::global()
+///             .with_tracer_provider(&ours.traces)
+///             .with_propagator(TraceContext::new())
+///     }
+/// }
+///
+/// let ours = OurTelemetry { traces: SdkTracerProvider::builder().build() };
+/// let layer = TraceLayer::new().with_telemetry(&ours);
+/// # let _ = layer;
+/// ```
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct Providers {
+    pub(crate) tracer: TracerSource,
+    pub(crate) propagator: Propagator,
+}
+
+impl Providers {
+    /// The global tracer provider and the global propagator, whatever they are by the time a
+    /// request comes.
+    pub fn global() -> Self {
+        Self { tracer: TracerSource::global(), propagator: Propagator::global() }
+    }
+
+    /// Takes spans from `provider`.
+    pub fn with_tracer_provider<P>(mut self, provider: &P) -> Self
+    where
+        P: TracerProvider,
+        P::Tracer: Send + Sync + 'static,
+        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
+    {
+        self.set_tracer_provider(provider);
+        self
+    }
+
+    /// Reads and writes headers with `propagator`.
+    pub fn with_propagator<P>(mut self, propagator: P) -> Self
+    where
+        P: TextMapPropagator + Send + Sync + 'static,
+    {
+        self.set_propagator(propagator);
+        self
+    }
+
+    /// For the layers, which have setters of the same names.
+    pub(crate) fn set_tracer_provider<P>(&mut self, provider: &P)
+    where
+        P: TracerProvider,
+        P::Tracer: Send + Sync + 'static,
+        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
+    {
+        self.tracer = TracerSource::from_provider(provider);
+    }
+
+    pub(crate) fn set_propagator<P>(&mut self, propagator: P)
+    where
+        P: TextMapPropagator + Send + Sync + 'static,
+    {
+        self.propagator = Propagator::new(propagator);
+    }
+}
+
+impl Default for Providers {
+    fn default() -> Self {
+        Self::global()
+    }
+}

@@ -1,0 +1,128 @@
+//! Where spans go: what the code or the environment has asked for, until it is started.
+
+use std::{fmt, sync::Arc};
+
+use opentelemetry_sdk::trace::{SpanExporter, SpanProcessor};
+
+use crate::sdk::{BuildError, env::Env, export::ledger::Ledger, processor::batch::BatchSettings};
+
+/// One place to send spans to, as it was asked for.
+pub(super) enum Destination {
+    #[cfg(feature = "otlp-http")]
+    Otlp(crate::sdk::export::Otlp),
+    Exporter(Start),
+    Processor(Box<dyn SpanProcessor>),
+}
+
+/// The same, with nothing left that can fail.
+pub(super) enum Ready {
+    Exporter(Start),
+    Processor(Box<dyn SpanProcessor>),
+}
+
+/// Puts a batch processor in front of an exporter. The exporter trait cannot be an object, so the
+/// exporter is in here.
+pub(super) struct Start {
+    name: String,
+    start: Box<dyn FnOnce(BatchSettings, &Arc<Ledger>) -> Box<dyn SpanProcessor> + Send + Sync>,
+}
+
+impl Start {
+    fn new<E: SpanExporter + 'static>(name: impl Into<String>, exporter: E) -> Self {
+        Self {
+            name: name.into(),
+            start: Box::new(move |batch, ledger| batch.processor(exporter, ledger)),
+        }
+    }
+}
+
+impl Destination {
+    pub(super) fn exporter<E: SpanExporter + 'static>(exporter: E) -> Self {
+        Self::Exporter(Start::new(std::any::type_name::<E>(), exporter))
+    }
+
+    pub(super) fn resolve(self, _env: &mut Env) -> Result<Ready, BuildError> {
+        Ok(match self {
+            #[cfg(feature = "otlp-http")]
+            Self::Otlp(otlp) => {
+                let otlp = otlp.resolve(_env)?;
+                Ready::Exporter(Start::new(otlp.name(), otlp.build()?))
+            }
+            Self::Exporter(start) => Ready::Exporter(start),
+            Self::Processor(processor) => Ready::Processor(processor),
+        })
+    }
+}
+
+impl Ready {
+    pub(super) fn start(
+        self,
+        batch: BatchSettings,
+        ledgers: &mut Vec<Arc<Ledger>>,
+    ) -> Box<dyn SpanProcessor> {
+        match self {
+            Self::Exporter(Start { name, start }) => {
+                let ledger = Ledger::new(name);
+                ledgers.push(Arc::clone(&ledger));
+                start(batch, &ledger)
+            }
+            Self::Processor(processor) => processor,
+        }
+    }
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            #[cfg(feature = "otlp-http")]
+            Self::Otlp(otlp) => otlp.fmt(f),
+            Self::Exporter(start) => f.write_str(&start.name),
+            Self::Processor(processor) => processor.fmt(f),
+        }
+    }
+}
+
+/// What [`OTEL_TRACES_EXPORTER`][selection] asks for; OTLP if it is silent.
+///
+/// [selection]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#exporter-selection
+pub(super) fn from_env(env: &mut Env) -> Result<Vec<Destination>, BuildError> {
+    const VARIABLE: &str = "OTEL_TRACES_EXPORTER";
+    let Some(list) = env.get(VARIABLE) else {
+        return default(env);
+    };
+    let mut destinations = Vec::new();
+    for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        match name.to_ascii_lowercase().as_str() {
+            "none" => {}
+            #[cfg(feature = "otlp-http")]
+            "otlp" => destinations.push(Destination::Otlp(crate::sdk::export::Otlp::new())),
+            #[cfg(not(feature = "otlp-http"))]
+            "otlp" => env.warn(VARIABLE, name, "needs the feature `otlp-http`; it was skipped"),
+            #[cfg(feature = "console")]
+            "console" => destinations.push(Destination::Processor(Box::new(
+                crate::sdk::export::ConsoleExporter::stdout(),
+            ))),
+            #[cfg(not(feature = "console"))]
+            "console" => env.warn(VARIABLE, name, "needs the feature `console`; it was skipped"),
+            _ => env.warn(VARIABLE, name, "is no exporter of this version; it was skipped"),
+        }
+    }
+    Ok(destinations)
+}
+
+#[cfg(feature = "otlp-http")]
+fn default(_: &mut Env) -> Result<Vec<Destination>, BuildError> {
+    Ok(vec![Destination::Otlp(crate::sdk::export::Otlp::new())])
+}
+
+/// Without support for OTLP there is no default, but whoever sets an endpoint expects spans there.
+#[cfg(not(feature = "otlp-http"))]
+fn default(env: &mut Env) -> Result<Vec<Destination>, BuildError> {
+    for variable in ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
+        if let Some(endpoint) = env.get(variable) {
+            let reason = "OTLP is not built in; enable the feature `otlp-http` of tower-telemetry";
+            return Err(BuildError::new(variable, endpoint, reason));
+        }
+    }
+    Ok(Vec::new())
+}

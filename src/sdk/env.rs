@@ -1,0 +1,120 @@
+//! The environment: what it says, and what it says wrong.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    env::{self, VarError},
+    str::FromStr,
+};
+
+use tracing::warn;
+
+use crate::sdk::Warning;
+
+/// The variables, by the [specification's rules], and the warnings they have given.
+///
+/// [specification's rules]: https://opentelemetry.io/docs/specs/otel/configuration/common/
+#[derive(Debug, Default)]
+pub(crate) struct Env {
+    /// These and no others; `None` is the process's own.
+    fixed: Option<HashMap<String, String>>,
+    warnings: Vec<Warning>,
+}
+
+impl Env {
+    pub(crate) fn process() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn fixed(variables: HashMap<String, String>) -> Self {
+        Self { fixed: Some(variables), warnings: Vec::new() }
+    }
+
+    /// The variable's value, trimmed. [Empty is unset][empty].
+    ///
+    /// [empty]: https://opentelemetry.io/docs/specs/otel/configuration/common/#empty-value
+    pub(crate) fn get(&mut self, variable: &'static str) -> Option<String> {
+        let value = match &self.fixed {
+            Some(variables) => variables.get(variable)?.clone(),
+            None => match env::var(variable) {
+                Ok(value) => value,
+                Err(VarError::NotPresent) => return None,
+                Err(VarError::NotUnicode(value)) => {
+                    let value = value.to_string_lossy().into_owned();
+                    self.warn(variable, value, "is not UTF-8 and was not used");
+                    return None;
+                }
+            },
+        };
+        let value = value.trim();
+        (!value.is_empty()).then(|| value.to_owned())
+    }
+
+    /// The first of the variables that is set, with its value.
+    #[cfg(feature = "otlp-http")]
+    pub(crate) fn first(&mut self, variables: [&'static str; 2]) -> Option<(&'static str, String)> {
+        variables.into_iter().find_map(|variable| Some((variable, self.get(variable)?)))
+    }
+
+    /// A number that `accept` takes. What it does not take is a warning that says what it `must` be,
+    /// and `None`.
+    pub(crate) fn number<T: FromStr>(
+        &mut self,
+        variable: &'static str,
+        must: &'static str,
+        accept: impl Fn(&T) -> bool,
+    ) -> Option<T> {
+        let value = self.get(variable)?;
+        let number = value.parse().ok().filter(accept);
+        if number.is_none() {
+            self.warn(variable, value, format!("{must}; the default is used"));
+        }
+        number
+    }
+
+    pub(crate) fn warn(
+        &mut self,
+        variable: &'static str,
+        value: impl Into<String>,
+        reason: impl Into<Cow<'static, str>>,
+    ) {
+        let warning = Warning::new(variable, value, reason);
+        warn!(target: env!("CARGO_PKG_NAME"), "{warning}");
+        self.warnings.push(warning);
+    }
+
+    pub(crate) fn into_warnings(self) -> Vec<Warning> {
+        self.warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(value: &str) -> Env {
+        Env::fixed(HashMap::from([("V".to_owned(), value.to_owned())]))
+    }
+
+    #[test]
+    fn an_empty_variable_is_an_unset_one() {
+        assert_eq!(env("").get("V"), None);
+        assert_eq!(env("  ").get("V"), None);
+        assert_eq!(env(" a ").get("V").as_deref(), Some("a"));
+        assert_eq!(env("a").get("W"), None);
+    }
+
+    #[test]
+    fn a_bad_number_is_one_warning_that_names_variable_and_value() {
+        let mut bad = env("-5");
+        assert_eq!(bad.number::<u32>("V", "must be a number", |_| true), None);
+        let warnings = bad.into_warnings();
+        assert_eq!(warnings.len(), 1);
+        assert_eq!((warnings[0].variable(), warnings[0].value()), ("V", "-5"));
+        assert_eq!(warnings[0].to_string(), "V is `-5`: must be a number; the default is used");
+
+        let mut good = env("5");
+        assert_eq!(good.number::<u32>("V", "must be a number", |_| true), Some(5));
+        assert!(good.into_warnings().is_empty());
+    }
+}

@@ -1,0 +1,110 @@
+//! The headers that go with every export, an API key for one.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
+
+use crate::sdk::{BuildError, env::Env};
+
+/// Those from code over those of the [environment], name by name.
+///
+/// [environment]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#specifying-headers-via-environment-variables
+pub(super) fn resolve(code: Vec<(String, String)>, env: &mut Env) -> Result<HeaderMap, BuildError> {
+    let mut headers = from_env(env);
+    for (name, value) in code {
+        let (name, value) = header(&name, &value).map_err(|reason| {
+            // The value may be a key; the name is enough to find it.
+            BuildError::new("OTLP header", &name, reason)
+        })?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+fn from_env(env: &mut Env) -> HeaderMap {
+    const VARIABLES: [&str; 2] =
+        ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
+    let mut headers = HeaderMap::new();
+    let Some((variable, list)) = env.first(VARIABLES) else {
+        return headers;
+    };
+    // A warning names the header at most: its value may be a key.
+    for pair in list.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let Some((name, value)) = pair.split_once('=') else {
+            env.warn(variable, "REDACTED", "has a pair without `=`, which was skipped");
+            continue;
+        };
+        let value = percent_decode_str(value.trim()).decode_utf8_lossy();
+        match header(name.trim(), &value) {
+            Ok((name, value)) => {
+                headers.insert(name, value);
+            }
+            Err(reason) => {
+                let pair = format!("{}=REDACTED", name.trim());
+                env.warn(variable, pair, format!("a header {reason}; it was skipped"));
+            }
+        }
+    }
+    headers
+}
+
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
+    let name = name.parse().map_err(|_| "has a name no header can have")?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| "has a value no header can have")?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn resolve_in(
+        code: &[(&str, &str)],
+        variables: &[(&str, &str)],
+    ) -> (Result<HeaderMap, BuildError>, Vec<String>) {
+        let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        let mut env = Env::fixed(variables.iter().map(own).collect::<HashMap<_, _>>());
+        let headers = resolve(code.iter().map(own).collect(), &mut env);
+        (headers, env.into_warnings().iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn code_wins_over_the_signals_variable_which_hides_the_general_one() {
+        let (headers, warnings) = resolve_in(
+            &[("A", "code")],
+            &[
+                ("OTEL_EXPORTER_OTLP_HEADERS", "c=general"),
+                ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=env, b = x%20y%3D "),
+            ],
+        );
+        let headers = headers.unwrap();
+        assert_eq!(
+            (&headers["a"], &headers["b"]),
+            (&"code".parse().unwrap(), &"x y=".parse().unwrap())
+        );
+        assert_eq!((headers.len(), warnings), (2, vec![]));
+    }
+
+    #[test]
+    fn a_bad_pair_is_skipped_with_a_warning_that_keeps_the_value_back() {
+        let (headers, warnings) =
+            resolve_in(&[], &[("OTEL_EXPORTER_OTLP_HEADERS", "s3cret,b c=s3cret,d=s3cret%0A,e=f")]);
+        assert_eq!(headers.unwrap().len(), 1);
+        assert_eq!(warnings.len(), 3);
+        for warning in warnings {
+            assert!(warning.starts_with("OTEL_EXPORTER_OTLP_HEADERS is "), "{warning}");
+            assert!(!warning.contains("s3cret"), "{warning}");
+        }
+    }
+
+    #[test]
+    fn a_bad_header_from_code_is_an_error_that_names_it_and_keeps_the_value_back() {
+        for (name, value) in [("b c", "s3cret"), ("d", "s3cret\n"), ("", "s3cret")] {
+            let error = resolve_in(&[(name, value)], &[]).0.unwrap_err();
+            assert_eq!((error.setting(), error.value()), ("OTLP header", name));
+            assert!(!error.to_string().contains("s3cret"));
+        }
+    }
+}

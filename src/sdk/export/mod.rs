@@ -1,0 +1,27 @@
+//! Exporters: where spans are sent.
+//!
+//! [`Otlp`] has the settings of the OTLP exporter, [`ConsoleExporter`] prints traces as trees.
+//! [`TelemetryBuilder::with_exporter`](crate::TelemetryBuilder::with_exporter) takes any other.
+
+#[cfg(feature = "console")]
+pub use self::console::ConsoleExporter;
+#[cfg(feature = "otlp-http")]
+pub use self::{otlp::Otlp, protocol::Protocol};
+
+pub(crate) mod ledger;
+
+#[cfg(feature = "otlp-http")]
+mod endpoint;
+#[cfg(feature = "otlp-http")]
+mod headers;
+#[cfg(feature = "otlp-http")]
+mod http;
+#[cfg(feature = "otlp-http")]
+mod otlp;
+#[cfg(feature = "otlp-http")]
+mod protocol;
+
+#[cfg(feature = "console")]
+mod console;
+#[cfg(feature = "console")]
+mod tree;

@@ -1,0 +1,177 @@
+//! The OTLP exporter: its settings, and what is built of them.
+
+use std::time::Duration;
+
+use http::{HeaderMap, Uri};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
+
+use crate::sdk::{
+    BuildError,
+    env::Env,
+    export::{Protocol, endpoint::Endpoint, headers, http::Client},
+};
+
+/// [The default][timeout] for one attempt and all its retries.
+///
+/// [timeout]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// No limit, for an exporter that must have one.
+const UNLIMITED: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// The settings of the OTLP exporter.
+///
+/// What is not set here comes from the environment, or else is the default: protobuf over HTTP to
+/// `http://localhost:4318/v1/traces`, within 10 seconds. See the
+/// [variables](crate::sdk#environment).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tower_telemetry::{Telemetry, sdk::export::Otlp};
+///
+/// let telemetry = Telemetry::builder()
+///     .with_otlp(
+///         Otlp::new()
+///             .with_endpoint("https://otlp.example")
+///             .with_header("x-api-key", "secret")
+///             .with_timeout(Duration::from_secs(5)),
+///     )
+///     .build()?;
+/// # let _ = telemetry;
+/// # Ok::<(), tower_telemetry::BuildError>(())
+/// ```
+///
+/// An `https` endpoint's certificate is checked against the system's roots.
+#[must_use]
+#[derive(Debug, Default)]
+pub struct Otlp {
+    protocol: Option<Result<Protocol, BuildError>>,
+    endpoint: Option<Endpoint>,
+    headers: Vec<(String, String)>,
+    timeout: Option<Duration>,
+}
+
+impl Otlp {
+    /// Nothing set: all from the environment, or the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the collector's base URL; [`/v1/traces` is appended][appended], as it is to
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`. Default: `http://localhost:4318`.
+    ///
+    /// What is no URL with `http` or `https` is an error of
+    /// [`TelemetryBuilder::build`](crate::TelemetryBuilder::build).
+    ///
+    /// [appended]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#endpoint-urls-for-otlphttp
+    pub fn with_endpoint(mut self, base_url: impl Into<String>) -> Self {
+        self.endpoint = Some(Endpoint::Base(base_url.into()));
+        self
+    }
+
+    /// Sets the URL for traces, which is taken as it is, as `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`
+    /// is. Of this and [`with_endpoint`](Self::with_endpoint) the later call counts.
+    pub fn with_traces_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.endpoint = Some(Endpoint::Traces(url.into()));
+        self
+    }
+
+    /// Sets the protocol, a [`Protocol`] or its name. Default: `http/protobuf`.
+    ///
+    /// A name that is not known is an error of
+    /// [`TelemetryBuilder::build`](crate::TelemetryBuilder::build).
+    pub fn with_protocol<P>(mut self, protocol: P) -> Self
+    where
+        P: TryInto<Protocol>,
+        P::Error: Into<BuildError>,
+    {
+        self.protocol = Some(protocol.try_into().map_err(Into::into));
+        self
+    }
+
+    /// Sends a header along, an API key for one. It wins over one of the same name in
+    /// `OTEL_EXPORTER_OTLP_HEADERS`.
+    ///
+    /// What no HTTP header can hold is an error of
+    /// [`TelemetryBuilder::build`](crate::TelemetryBuilder::build).
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets how long an export may take, retries included. Default: 10 seconds; zero is no limit.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    pub(crate) fn resolve(self, env: &mut Env) -> Result<Resolved, BuildError> {
+        let timeout = self.timeout.unwrap_or_else(|| timeout_from_env(env));
+        Ok(Resolved {
+            protocol: match self.protocol {
+                Some(protocol) => protocol?,
+                None => protocol_from_env(env),
+            },
+            endpoint: Endpoint::resolve(self.endpoint, env)?,
+            headers: headers::resolve(self.headers, env)?,
+            timeout: (!timeout.is_zero()).then_some(timeout),
+        })
+    }
+}
+
+/// Settings that have been looked at and found good.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    protocol: Protocol,
+    endpoint: Uri,
+    headers: HeaderMap,
+    timeout: Option<Duration>,
+}
+
+impl Resolved {
+    /// What the exporter is called in an error.
+    pub(crate) fn name(&self) -> String {
+        let host = self
+            .endpoint
+            .authority()
+            .map_or("", |authority| authority.as_str().rsplit('@').next().unwrap_or_default());
+        format!("OTLP to {host}{}", self.endpoint.path())
+    }
+
+    pub(crate) fn build(self) -> Result<SpanExporter, BuildError> {
+        let Self { protocol, endpoint, headers, timeout } = self;
+        let protocol = match protocol {
+            Protocol::HttpProtobuf => opentelemetry_otlp::Protocol::HttpBinary,
+        };
+        SpanExporter::builder()
+            .with_http()
+            .with_http_client(Client::new(headers, timeout))
+            .with_protocol(protocol)
+            .with_endpoint(endpoint.to_string())
+            .with_timeout(timeout.unwrap_or(UNLIMITED))
+            .build()
+            .map_err(|error| {
+                BuildError::new("OTLP exporter", endpoint, error.to_string()).caused_by(error)
+            })
+    }
+}
+
+fn protocol_from_env(env: &mut Env) -> Protocol {
+    const VARIABLES: [&str; 2] =
+        ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+    let Some((variable, name)) = env.first(VARIABLES) else {
+        return Protocol::default();
+    };
+    name.parse().unwrap_or_else(|_: BuildError| {
+        env.warn(variable, name, "is not a protocol of this version; http/protobuf is used");
+        Protocol::default()
+    })
+}
+
+fn timeout_from_env(env: &mut Env) -> Duration {
+    const MUST: &str = "must be milliseconds, 0 or more";
+    ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]
+        .into_iter()
+        .find_map(|variable| env.number(variable, MUST, |_| true))
+        .map_or(DEFAULT_TIMEOUT, Duration::from_millis)
+}

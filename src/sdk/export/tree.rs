@@ -1,0 +1,272 @@
+//! Traces as trees, in lines of a given width.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use opentelemetry::{
+    KeyValue, SpanId, TraceId,
+    trace::{SpanKind, Status},
+};
+use opentelemetry_sdk::trace::SpanData;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use crate::semconv::keys;
+
+/// An ended span, and whose it is.
+pub(super) struct Span {
+    pub(super) service: Arc<str>,
+    pub(super) data: SpanData,
+}
+
+/// Attributes that the name tells, or that are the same for all requests of a service.
+const QUIET: [&str; 8] = [
+    keys::HTTP_REQUEST_METHOD,
+    keys::HTTP_ROUTE,
+    keys::NETWORK_PROTOCOL_VERSION,
+    keys::SERVER_ADDRESS,
+    keys::SERVER_PORT,
+    keys::URL_SCHEME,
+    keys::USER_AGENT_ORIGINAL,
+    "client.address",
+];
+/// Attributes that come before all others, in this order.
+const TELLING: [&str; 4] =
+    [keys::ERROR_TYPE, keys::HTTP_RESPONSE_STATUS_CODE, keys::URL_PATH, keys::URL_QUERY];
+
+/// Kind, duration and status: the columns at the right.
+const RIGHT: usize = "  internal  999.99 ms  unset".len();
+
+/// The trees of all traces that `spans` are of, in the order in which their first span is there.
+pub(super) fn render(spans: Vec<Span>, width: usize) -> String {
+    let mut order: HashMap<TraceId, usize> = HashMap::new();
+    let mut traces: BTreeMap<usize, Vec<Span>> = BTreeMap::new();
+    for span in spans {
+        let next = order.len();
+        let at = *order.entry(span.data.span_context.trace_id()).or_insert(next);
+        traces.entry(at).or_default().push(span);
+    }
+    let mut text = String::new();
+    for trace in traces.into_values() {
+        Tree::new(trace, width).render(&mut text);
+    }
+    text
+}
+
+struct Tree {
+    spans: Vec<Span>,
+    /// Who is below whom, each in the order of start.
+    children: HashMap<SpanId, Vec<usize>>,
+    width: usize,
+}
+
+/// A span that waits for its line.
+struct Pending {
+    span: usize,
+    /// What stands before the lines below its parent.
+    indent: String,
+    last: bool,
+}
+
+impl Tree {
+    fn new(mut spans: Vec<Span>, width: usize) -> Self {
+        spans.sort_by_key(|span| span.data.start_time);
+        let mut children: HashMap<SpanId, Vec<usize>> = HashMap::new();
+        for (at, span) in spans.iter().enumerate() {
+            children.entry(span.data.parent_span_id).or_default().push(at);
+        }
+        Self { spans, children, width }
+    }
+
+    fn render(mut self, text: &mut String) {
+        self.header(text);
+        let ids: HashMap<SpanId, usize> =
+            self.spans.iter().enumerate().map(|(at, span)| (id(span), at)).collect();
+        let roots: Vec<usize> = (0..self.spans.len())
+            .filter(|&at| !ids.contains_key(&self.spans[at].data.parent_span_id))
+            .collect();
+        let mut pending = Vec::new();
+        wait(&mut pending, &roots, "");
+        // Not recursive: how deep a trace goes is not ours to say. Taking the children out of the
+        // map makes each appear once, whatever the ids are.
+        while let Some(next) = pending.pop() {
+            let children = self.children.remove(&id(&self.spans[next.span])).unwrap_or_default();
+            let indent = self.span(&next, !children.is_empty(), text);
+            wait(&mut pending, &children, &indent);
+        }
+        text.push('\n');
+    }
+
+    fn header(&self, text: &mut String) {
+        let start = self.spans.iter().map(|span| span.data.start_time).min();
+        let end = self.spans.iter().map(|span| span.data.end_time).max();
+        let (Some(start), Some(end), Some(first)) = (start, end, self.spans.first()) else {
+            return;
+        };
+        let spans = match self.spans.len() {
+            1 => "1 span".to_owned(),
+            many => format!("{many} spans"),
+        };
+        let trace_id = first.data.span_context.trace_id();
+        self.line(text, &format!("trace {trace_id}  {spans}  {}", duration(start, end)));
+    }
+
+    /// The lines of one span. Gives the indent of what is below it.
+    fn span(&self, at: &Pending, has_children: bool, text: &mut String) -> String {
+        let Span { service, data } = &self.spans[at.span];
+        // Deep down the tree no longer moves to the right, or nothing would be left to read.
+        let deep = at.indent.width() >= self.width / 3;
+        let branch = if at.last { "└ " } else { "├ " };
+        let below = match (deep, at.last) {
+            (true, _) => at.indent.clone(),
+            (false, true) => format!("{}  ", at.indent),
+            (false, false) => format!("{}│ ", at.indent),
+        };
+
+        let left = format!("{}{branch}{}  {}", at.indent, visible(service), visible(&data.name));
+        let columns = self.width.saturating_sub(RIGHT);
+        let left = fit(&left, columns);
+        let padding = columns.saturating_sub(left.width());
+        let kind = kind(&data.span_kind);
+        let duration = duration(data.start_time, data.end_time);
+        let status = status(&data.status);
+        let line = format!("{left}{:padding$}  {kind:<8}  {duration:>9}  {status}", "");
+        self.line(text, &line);
+
+        let details = format!("{below}{}", if has_children { "│   " } else { "    " });
+        self.wrap(text, &details, &attributes(data));
+        for event in data.events.iter() {
+            let mut words = vec![format!("* {}", visible(&event.name))];
+            words.extend(event.attributes.iter().map(word));
+            self.wrap(text, &details, &words);
+        }
+        below
+    }
+
+    /// Words with two spaces between them, on as many lines as they need.
+    fn wrap(&self, text: &mut String, indent: &str, words: &[String]) {
+        let mut line = String::new();
+        for word in words {
+            if !line.is_empty() && indent.width() + line.width() + 2 + word.width() > self.width {
+                self.line(text, &format!("{indent}{line}"));
+                line.clear();
+            }
+            if !line.is_empty() {
+                line.push_str("  ");
+            }
+            line.push_str(word);
+        }
+        if !line.is_empty() {
+            self.line(text, &format!("{indent}{line}"));
+        }
+    }
+
+    fn line(&self, text: &mut String, line: &str) {
+        text.push_str(fit(line.trim_end(), self.width).as_str());
+        text.push('\n');
+    }
+}
+
+fn id(span: &Span) -> SpanId {
+    span.data.span_context.span_id()
+}
+
+/// Puts siblings on the stack so that the first is taken first.
+fn wait(pending: &mut Vec<Pending>, siblings: &[usize], indent: &str) {
+    for (from_last, &span) in siblings.iter().rev().enumerate() {
+        pending.push(Pending { span, indent: indent.to_owned(), last: from_last == 0 });
+    }
+}
+
+/// The attributes worth a look, the most telling first.
+fn attributes(data: &SpanData) -> Vec<String> {
+    let rank = |attribute: &KeyValue| {
+        let key = attribute.key.as_str();
+        TELLING.iter().position(|&telling| telling == key).unwrap_or(TELLING.len())
+    };
+    let mut attributes: Vec<&KeyValue> = data
+        .attributes
+        .iter()
+        .filter(|attribute| !QUIET.contains(&attribute.key.as_str()))
+        .collect();
+    attributes.sort_by_key(|attribute| rank(attribute));
+    let mut words: Vec<String> = attributes.into_iter().map(word).collect();
+    if let Status::Error { description } = &data.status
+        && !description.is_empty()
+    {
+        words.insert(0, format!("status={}", visible(description)));
+    }
+    words
+}
+
+fn word(attribute: &KeyValue) -> String {
+    format!("{}={}", visible(attribute.key.as_str()), visible(&attribute.value.as_str()))
+}
+
+/// The text with everything that could command a terminal written out.
+fn visible(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() || turns_text(char) {
+            visible.extend(char.escape_default());
+        } else {
+            visible.push(char);
+        }
+    }
+    visible
+}
+
+/// The marks that turn the direction of what follows, so that it reads as something else.
+fn turns_text(char: char) -> bool {
+    matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The text, cut to so many columns.
+fn fit(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    let mut used = 1;
+    for char in text.chars() {
+        used += char.width().unwrap_or(0);
+        if used > columns {
+            break;
+        }
+        cut.push(char);
+    }
+    cut.push('…');
+    cut
+}
+
+fn kind(kind: &SpanKind) -> &'static str {
+    match kind {
+        SpanKind::Client => "client",
+        SpanKind::Consumer => "consumer",
+        SpanKind::Internal => "internal",
+        SpanKind::Producer => "producer",
+        SpanKind::Server => "server",
+    }
+}
+
+fn status(status: &Status) -> &'static str {
+    match status {
+        Status::Unset => "unset",
+        Status::Ok => "ok",
+        Status::Error { .. } => "error",
+    }
+}
+
+fn duration(start: SystemTime, end: SystemTime) -> String {
+    let duration = end.duration_since(start).unwrap_or(Duration::ZERO);
+    let seconds = duration.as_secs_f64();
+    if seconds < 0.001 {
+        format!("{} µs", duration.as_micros())
+    } else if seconds < 1.0 {
+        format!("{:.2} ms", seconds * 1e3)
+    } else {
+        format!("{seconds:.2} s")
+    }
+}

@@ -1,0 +1,88 @@
+//! Where finished spans go: resource, sampler, processors and exporters.
+//!
+//! [`Telemetry`] puts the OpenTelemetry SDK together. Each setting comes from code, or else from
+//! the environment, or else is the specification's default.
+//!
+//! # Example
+//!
+//! ```
+//! use tower_telemetry::Telemetry;
+//!
+//! // OTLP over HTTP, a parent-based sampler, the W3C headers.
+//! let telemetry = Telemetry::builder().with_service_name("shop").build()?;
+//! assert!(telemetry.warnings().is_empty());
+//! # Ok::<(), tower_telemetry::BuildError>(())
+//! ```
+//!
+//! # Example: everything said in code
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use tower_telemetry::{
+//!     ResourceBuilder, SamplerBuilder, Telemetry,
+//!     sdk::export::{Otlp, Protocol},
+//! };
+//!
+//! let telemetry = Telemetry::builder()
+//!     .with_resource(
+//!         ResourceBuilder::new()
+//!             .with_service_name("shop")
+//!             .with_service_version("1.4.0")
+//!             .with_attribute("deployment.environment.name", "staging"),
+//!     )
+//!     .with_sampler(SamplerBuilder::new().with_ratio(0.1))
+//!     .with_otlp(
+//!         Otlp::new()
+//!             .with_protocol(Protocol::HttpProtobuf)
+//!             .with_endpoint("http://collector:4318")
+//!             .with_timeout(Duration::from_secs(3)),
+//!     )
+//!     .build()?;
+//! # let _ = telemetry;
+//! # Ok::<(), tower_telemetry::BuildError>(())
+//! ```
+//!
+//! # Environment
+//!
+//! An empty variable is an unset one. A bad value is one [`Warning`] and the fallback below; it
+//! never stops the program. An endpoint has no sensible fallback, so a bad one is an error.
+//!
+//! | variable | default | a bad value |
+//! |---|---|---|
+//! | `OTEL_SERVICE_NAME` | `unknown_service:` and the executable's name | – |
+//! | `OTEL_RESOURCE_ATTRIBUTES` | none | none of the attributes are used |
+//! | `OTEL_TRACES_SAMPLER` | `parentbased_always_on` | the default |
+//! | `OTEL_TRACES_SAMPLER_ARG` | `1.0` | the default |
+//! | `OTEL_TRACES_EXPORTER` | `otlp` | the name that is not known is skipped |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | `http://localhost:4318` | [`BuildError`] |
+//! | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | the one above and `/v1/traces` | [`BuildError`] |
+//! | `OTEL_EXPORTER_OTLP_PROTOCOL`, `…_TRACES_PROTOCOL` | `http/protobuf` | the default |
+//! | `OTEL_EXPORTER_OTLP_HEADERS`, `…_TRACES_HEADERS` | none | the pair is skipped |
+//! | `OTEL_EXPORTER_OTLP_TIMEOUT`, `…_TRACES_TIMEOUT` | `10000` (ms; 0 is no limit) | the default |
+//! | `OTEL_BSP_SCHEDULE_DELAY` | `5000` (ms) | the default |
+//! | `OTEL_BSP_MAX_QUEUE_SIZE` | `2048` (spans) | the default |
+//! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` | `512` (spans), at most the queue's size | the default |
+//!
+//! Sources: [general], [OTLP exporter].
+//!
+//! [general]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+//! [OTLP exporter]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+
+pub use self::{
+    error::{BuildError, ExportError, Warning},
+    resource::ResourceBuilder,
+    sampler::{Sampler, SamplerBuilder},
+    telemetry::{Telemetry, TelemetryBuilder},
+};
+
+mod destination;
+mod telemetry;
+
+mod env;
+mod error;
+mod resource;
+mod sampler;
+
+pub mod export;
+mod processor;

@@ -1,0 +1,10 @@
+//! From a span's end to an exporter.
+//!
+//! A provider has one processor of ours, [`FanOut`], which hands each span to all that were asked
+//! for and shuts them down together, within one deadline. In front of every exporter is a
+//! [batch processor](batch).
+//!
+//! [`FanOut`]: fan_out::FanOut
+
+pub(super) mod batch;
+pub(super) mod fan_out;

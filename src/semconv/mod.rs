@@ -1,0 +1,13 @@
+//! The words: attribute keys, and the pure functions that turn a request into their values.
+//!
+//! Everything here follows the [semantic conventions] in the version that
+//! [`SCHEMA_URL`](crate::SCHEMA_URL) names. Nothing here knows of a service, a span or a layer.
+//!
+//! [semantic conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
+
+pub(crate) mod host;
+pub(crate) mod keys;
+pub(crate) mod method;
+pub(crate) mod redact;
+pub(crate) mod status;
+pub(crate) mod url;

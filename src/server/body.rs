@@ -1,0 +1,83 @@
+//! The response's body: from the head to the last frame.
+
+use std::{
+    any::type_name,
+    fmt,
+    pin::Pin,
+    task::{Context as TaskContext, Poll, ready},
+};
+
+use bytes::Buf;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::exchange::{guard::Guard, outcome::Outcome};
+
+pin_project! {
+    /// The body of a response from a [`Trace`](crate::server::Trace) service: the inner body, and
+    /// the span that ends with it.
+    pub struct ResponseBody<B> {
+        #[pin]
+        inner: B,
+        guard: Option<Guard>,
+    }
+}
+
+impl<B> ResponseBody<B> {
+    pub(super) fn new(inner: B, guard: Option<Guard>) -> Self {
+        Self { inner, guard }
+    }
+}
+
+impl<B: Body> Body for ResponseBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        task_cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let mut this = self.project();
+        let Some(guard) = this.guard else {
+            return this.inner.poll_frame(task_cx);
+        };
+        let frame = ready!(guard.run(|| this.inner.as_mut().poll_frame(task_cx)));
+        let outcome = match &frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    guard.data(u64::try_from(data.remaining()).unwrap_or(u64::MAX));
+                }
+                // Whoever reads may not ask again once the body says that it has ended.
+                (frame.is_trailers() || this.inner.is_end_stream()).then_some(Outcome::Complete)
+            }
+            Some(Err(_)) => Some(Outcome::Failed(type_name::<B::Error>())),
+            None => Some(Outcome::Complete),
+        };
+        if let Some((guard, outcome)) =
+            outcome.and_then(|outcome| this.guard.take().zip(Some(outcome)))
+        {
+            guard.end(outcome);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl<B: Default> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self::new(B::default(), None)
+    }
+}
+
+impl<B> fmt::Debug for ResponseBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody").field("ended", &self.guard.is_none()).finish_non_exhaustive()
+    }
+}
