@@ -1,10 +1,15 @@
 //! Where spans go: what the code or the environment has asked for, until it is started.
 
-use std::{fmt, sync::Arc};
+use std::{any::type_name, fmt, sync::Arc};
 
 use opentelemetry_sdk::trace::{SpanExporter, SpanProcessor};
 
-use crate::sdk::{BuildError, env::Env, export::ledger::Ledger, processor::batch::BatchSettings};
+use crate::sdk::{
+    BuildError,
+    env::Env,
+    export::ledger::{Ledger, Recorded},
+    processor::batch::BatchSettings,
+};
 
 /// One place to send spans to, as it was asked for.
 pub(super) enum Destination {
@@ -23,30 +28,30 @@ pub(super) enum Ready {
 /// Puts a batch processor in front of an exporter. The exporter trait cannot be an object, so the
 /// exporter is in here.
 pub(super) struct Start {
-    name: String,
-    start: Box<dyn FnOnce(BatchSettings, &Arc<Ledger>) -> Box<dyn SpanProcessor> + Send + Sync>,
+    ledger: Arc<Ledger>,
+    start: Box<dyn FnOnce(BatchSettings) -> Box<dyn SpanProcessor> + Send + Sync>,
 }
 
 impl Start {
-    fn new<E: SpanExporter + 'static>(name: impl Into<String>, exporter: E) -> Self {
-        Self {
-            name: name.into(),
-            start: Box::new(move |batch, ledger| batch.processor(exporter, ledger)),
-        }
+    fn new<E: SpanExporter + 'static>(ledger: Arc<Ledger>, exporter: E) -> Self {
+        let recorded = Recorded::new(exporter, Arc::clone(&ledger));
+        Self { ledger, start: Box::new(move |batch| batch.processor(recorded)) }
     }
 }
 
 impl Destination {
     pub(super) fn exporter<E: SpanExporter + 'static>(exporter: E) -> Self {
-        Self::Exporter(Start::new(std::any::type_name::<E>(), exporter))
+        Self::Exporter(Start::new(Ledger::new(type_name::<E>()), exporter))
     }
 
-    pub(super) fn resolve(self, _env: &mut Env) -> Result<Ready, BuildError> {
+    #[cfg_attr(not(feature = "otlp-http"), expect(unused_variables, clippy::unnecessary_wraps))]
+    pub(super) fn resolve(self, env: &mut Env) -> Result<Ready, BuildError> {
         Ok(match self {
             #[cfg(feature = "otlp-http")]
             Self::Otlp(otlp) => {
-                let otlp = otlp.resolve(_env)?;
-                Ready::Exporter(Start::new(otlp.name(), otlp.build()?))
+                let otlp = otlp.resolve(env)?;
+                let ledger = Ledger::new(otlp.name());
+                Ready::Exporter(Start::new(Arc::clone(&ledger), otlp.build(ledger)?))
             }
             Self::Exporter(start) => Ready::Exporter(start),
             Self::Processor(processor) => Ready::Processor(processor),
@@ -61,10 +66,9 @@ impl Ready {
         ledgers: &mut Vec<Arc<Ledger>>,
     ) -> Box<dyn SpanProcessor> {
         match self {
-            Self::Exporter(Start { name, start }) => {
-                let ledger = Ledger::new(name);
-                ledgers.push(Arc::clone(&ledger));
-                start(batch, &ledger)
+            Self::Exporter(Start { ledger, start }) => {
+                ledgers.push(ledger);
+                start(batch)
             }
             Self::Processor(processor) => processor,
         }
@@ -76,7 +80,7 @@ impl fmt::Debug for Destination {
         match self {
             #[cfg(feature = "otlp-http")]
             Self::Otlp(otlp) => otlp.fmt(f),
-            Self::Exporter(start) => f.write_str(&start.name),
+            Self::Exporter(start) => f.write_str(start.ledger.exporter()),
             Self::Processor(processor) => processor.fmt(f),
         }
     }

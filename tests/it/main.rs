@@ -1,1 +1,22 @@
+//! The crate from the outside, one module per behaviour.
+//!
+//! Whatever depends on time is polled by hand, whatever is about a wire goes over real sockets.
+//! Nothing here sleeps, sets a global or has a port of its own, so all of it runs at once.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+mod attributes;
+mod console;
+mod context;
+mod endings;
+mod environment;
+mod export;
+mod injection;
+mod parents;
+mod sampling;
+mod serving;
+mod settings;
+mod transparency;
+mod two_services;

@@ -30,11 +30,11 @@ const LEAST_WIDTH: usize = 40;
 /// Prints traces as trees, for development and for command-line tools.
 ///
 /// ```text
-/// trace 3c1d5a0f7e0b4c5b9a6d1e2f3a4b5c6d  2 spans  3.1 ms
-/// └ gateway    GET /items/{id}                                  server      3.1 ms  unset
-///   │          http.response.status_code=200 url.path=/items/42
-///   └ inventory  GET /stock/{id}                                server      0.4 ms  unset
-///                http.response.status_code=200 url.path=/stock/42
+/// trace cff361f43dfc61e855e41a7b81becc51  2 spans  1.66 ms
+/// └ gateway  GET /items/{id}                                                server      1.66 ms  unset
+///   │   http.response.status_code=200  url.path=/items/42
+///   └ inventory  GET /stock/{id}                                            server       157 µs  unset
+///         http.response.status_code=200  url.path=/stock/42
 /// ```
 ///
 /// Clones share what they print to and the traces they hold, each under the service name of the

@@ -1,14 +1,18 @@
 //! The client under the OTLP exporter.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http::{HeaderMap, header};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message;
 use ureq::{
     Agent,
     tls::{RootCerts, TlsConfig},
 };
+
+use crate::sdk::export::ledger::Ledger;
 
 /// A response says little; what is longer is not one of a collector. The [limit] is the
 /// specification's.
@@ -24,11 +28,15 @@ const LONGEST_RESPONSE: u64 = 4 * 1024 * 1024;
 pub(super) struct Client {
     agent: Agent,
     headers: HeaderMap,
+    ledger: Arc<Ledger>,
 }
 
 impl Client {
     /// `timeout` is for the whole of one attempt; `None` is no limit.
-    pub(super) fn new(headers: HeaderMap, timeout: Option<Duration>) -> Self {
+    ///
+    /// What the collector takes only in part is noted in `ledger`; the exporter logs it and calls
+    /// it a success.
+    pub(super) fn new(headers: HeaderMap, timeout: Option<Duration>, ledger: Arc<Ledger>) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             // To follow one would take the headers, and the key among them, to another place.
@@ -36,7 +44,7 @@ impl Client {
             .timeout_global(timeout)
             .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
             .build();
-        Self { agent: config.new_agent(), headers }
+        Self { agent: config.new_agent(), headers, ledger }
     }
 }
 
@@ -59,6 +67,26 @@ impl HttpClient for Client {
         let body = body.with_config().limit(LONGEST_RESPONSE).read_to_vec().map_err(|error| {
             io::Error::other(format!("the response could not be read: {error}"))
         })?;
+        if parts.status.is_success() {
+            self.note_rejected(&body);
+        }
         Ok(Response::from_parts(parts, Bytes::from(body)))
+    }
+}
+
+impl Client {
+    /// A [partial success] may not be repeated, so what was refused is lost.
+    ///
+    /// [partial success]: https://opentelemetry.io/docs/specs/otlp/#partial-success
+    fn note_rejected(&self, body: &[u8]) {
+        // A body that is no response of OTLP says nothing; the status does.
+        let response = ExportTraceServiceResponse::decode(body).unwrap_or_default();
+        let Some(partial) = response.partial_success else {
+            return;
+        };
+        let rejected = u64::try_from(partial.rejected_spans).unwrap_or_default();
+        if rejected > 0 {
+            self.ledger.note(rejected, format!("refused: {}", partial.error_message));
+        }
     }
 }

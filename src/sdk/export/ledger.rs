@@ -32,6 +32,10 @@ impl Ledger {
         Arc::new(Self { exporter: exporter.into(), failed: Mutex::default() })
     }
 
+    pub(crate) fn exporter(&self) -> &str {
+        &self.exporter
+    }
+
     /// `spans` of them were lost, for this reason. The last reason is the one that is told.
     pub(crate) fn note(&self, spans: u64, reason: impl fmt::Display) {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
 //! The OTLP exporter: its settings, and what is built of them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Uri};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
@@ -8,7 +8,7 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use crate::sdk::{
     BuildError,
     env::Env,
-    export::{Protocol, endpoint::Endpoint, headers, http::Client},
+    export::{Protocol, endpoint::Endpoint, headers, http::Client, ledger::Ledger},
 };
 
 /// [The default][timeout] for one attempt and all its retries.
@@ -25,7 +25,7 @@ const UNLIMITED: Duration = Duration::from_secs(u32::MAX as u64);
 /// [variables](crate::sdk#environment).
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::{sync::Arc, time::Duration};
 ///
 /// use tower_telemetry::{Telemetry, sdk::export::Otlp};
 ///
@@ -138,14 +138,14 @@ impl Resolved {
         format!("OTLP to {host}{}", self.endpoint.path())
     }
 
-    pub(crate) fn build(self) -> Result<SpanExporter, BuildError> {
+    pub(crate) fn build(self, ledger: Arc<Ledger>) -> Result<SpanExporter, BuildError> {
         let Self { protocol, endpoint, headers, timeout } = self;
         let protocol = match protocol {
             Protocol::HttpProtobuf => opentelemetry_otlp::Protocol::HttpBinary,
         };
         SpanExporter::builder()
             .with_http()
-            .with_http_client(Client::new(headers, timeout))
+            .with_http_client(Client::new(headers, timeout, ledger))
             .with_protocol(protocol)
             .with_endpoint(endpoint.to_string())
             .with_timeout(timeout.unwrap_or(UNLIMITED))

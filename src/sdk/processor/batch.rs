@@ -1,15 +1,12 @@
 //! The batch processor: spans wait in a queue, a thread exports them.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, SpanExporter, SpanProcessor,
 };
 
-use crate::sdk::{
-    env::Env,
-    export::ledger::{Ledger, Recorded},
-};
+use crate::sdk::env::Env;
 
 /// How many spans wait, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,19 +37,16 @@ impl BatchSettings {
         }
     }
 
-    /// A processor with a thread of its own in front of `exporter`, whose failures are noted in
-    /// `ledger`.
+    /// A processor with a thread of its own in front of `exporter`.
     pub(crate) fn processor<E: SpanExporter + 'static>(
         self,
         exporter: E,
-        ledger: &Arc<Ledger>,
     ) -> Box<dyn SpanProcessor> {
         let config = BatchConfigBuilder::default()
             .with_scheduled_delay(self.delay)
             .with_max_queue_size(self.queue_size)
             .with_max_export_batch_size(self.batch_size)
             .build();
-        let exporter = Recorded::new(exporter, Arc::clone(ledger));
         Box::new(BatchSpanProcessor::builder(exporter).with_batch_config(config).build())
     }
 }

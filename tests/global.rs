@@ -1,0 +1,64 @@
+//! The one test that sets globals, in a process of its own.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::convert::Infallible;
+
+use http::{HeaderMap, Request, Response};
+use opentelemetry::{Context, trace::TraceContextExt};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SimpleSpanProcessor};
+use tower::{Layer, Service, service_fn};
+use tower_telemetry::{PropagationLayer, Telemetry, TraceLayer};
+
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// Layers that were built, and have served, before anything was global find it once it is.
+#[test]
+fn globals_are_looked_up_when_a_layer_serves() {
+    let client = PropagationLayer::new().layer(service_fn(|request: Request<()>| async move {
+        Ok::<_, Infallible>(Response::new(request.into_parts().0.headers))
+    }));
+    let server = TraceLayer::new().layer(service_fn(move |_: Request<()>| {
+        let mut client = client.clone();
+        async move {
+            let sent = client.call(Request::new(())).await.unwrap().into_body();
+            let mut response = Response::new(String::new());
+            response.extensions_mut().insert(sent);
+            response.extensions_mut().insert(Context::current());
+            Ok::<_, Infallible>(response)
+        }
+    }));
+    let serve = || {
+        let request = Request::builder().header("traceparent", TRACEPARENT).body(()).unwrap();
+        let mut response = tokio_test::block_on(server.clone().call(request)).unwrap();
+        let sent: HeaderMap = response.extensions_mut().remove().unwrap();
+        let cx: Context = response.extensions_mut().remove().unwrap();
+        (sent, cx)
+    };
+
+    let (sent, cx) = serve();
+    assert!(sent.is_empty());
+    assert!(!cx.has_active_span());
+
+    let exporter = InMemorySpanExporter::default();
+    let telemetry = Telemetry::builder()
+        .with_environment([("", ""); 0])
+        .with_span_processor(SimpleSpanProcessor::new(exporter.clone()))
+        .build()
+        .unwrap();
+    let (sent, _) = serve();
+    assert!(sent.is_empty(), "building makes nothing global");
+
+    telemetry.set_global();
+    for served in 1..=2 {
+        let (sent, cx) = serve();
+        let spans = exporter.get_finished_spans().unwrap();
+        assert_eq!(spans.len(), served);
+        let span = &spans[served - 1];
+        assert_eq!(span.parent_span_id.to_string(), "b7ad6b7169203331");
+        assert_eq!(span.span_context, *cx.span().span_context());
+        let expected =
+            format!("00-0af7651916cd43dd8448eb211c80319c-{}-01", span.span_context.span_id());
+        assert_eq!(sent["traceparent"], expected);
+    }
+}

@@ -1,0 +1,187 @@
+//! What a span says of its request, compared as a whole.
+
+use std::convert::Infallible;
+
+use axum::{Router, routing::get};
+use http::{Request, Response, Version};
+use http_body_util::BodyExt;
+use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample};
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_telemetry::TraceLayer;
+
+use crate::support::recorder::{Described, Recorder};
+
+/// The span of a request to a service that answers 200.
+fn described(request: Request<()>) -> Described {
+    let recorder = Recorder::new();
+    let inner =
+        service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) });
+    let mut service = recorder.layer().layer(inner);
+    tokio_test::block_on(service.call(request)).unwrap();
+    recorder.span().into()
+}
+
+#[test]
+fn a_request_in_full() {
+    let request = Request::builder()
+        .uri("/items/42?q=a&sig=s3cret")
+        .header("host", "shop.example:8080")
+        .header("user-agent", "curl/8.0")
+        .header("authorization", "Bearer s3cret")
+        .header("cookie", "session=s3cret")
+        .body(())
+        .unwrap();
+    let span = described(request);
+    assert_eq!(
+        span,
+        Described::server(
+            "GET",
+            [
+                ("http.request.method", "GET".into()),
+                ("url.path", "/items/42".into()),
+                ("url.query", "q=a&sig=REDACTED".into()),
+                ("url.scheme", "http".into()),
+                ("server.address", "shop.example".into()),
+                ("server.port", 8080.into()),
+                ("network.protocol.version", "1.1".into()),
+                ("user_agent.original", "curl/8.0".into()),
+                ("http.response.status_code", 200.into()),
+            ]
+        )
+    );
+}
+
+#[test]
+fn a_request_that_says_little() {
+    assert_eq!(
+        described(Request::new(())),
+        Described::server(
+            "GET",
+            [
+                ("http.request.method", "GET".into()),
+                ("url.path", "/".into()),
+                ("url.scheme", "http".into()),
+                ("network.protocol.version", "1.1".into()),
+                ("http.response.status_code", 200.into()),
+            ]
+        )
+    );
+}
+
+#[test]
+fn a_request_over_http_2_with_a_method_of_its_own() {
+    let request = Request::builder()
+        .method("PURGE")
+        .uri("https://[::1]:8443/cache?")
+        .version(Version::HTTP_2)
+        .header("host", "ignored.example")
+        .body(())
+        .unwrap();
+    assert_eq!(
+        described(request),
+        Described::server(
+            "HTTP",
+            [
+                ("http.request.method", "_OTHER".into()),
+                ("http.request.method_original", "PURGE".into()),
+                ("url.path", "/cache".into()),
+                ("url.query", "".into()),
+                ("url.scheme", "https".into()),
+                ("server.address", "::1".into()),
+                ("server.port", 8443.into()),
+                ("network.protocol.version", "2".into()),
+                ("http.response.status_code", 200.into()),
+            ]
+        )
+    );
+}
+
+#[test]
+fn a_request_full_of_junk() {
+    let request = Request::builder()
+        .uri("/%00%ff?%&&=")
+        .header("host", "<>:99999999")
+        .header("user-agent", http::HeaderValue::from_bytes(b"\xff\xfe").unwrap())
+        .body(())
+        .unwrap();
+    assert_eq!(
+        described(request),
+        Described::server(
+            "GET",
+            [
+                ("http.request.method", "GET".into()),
+                ("url.path", "/%00%ff".into()),
+                ("url.query", "%&&=".into()),
+                ("url.scheme", "http".into()),
+                ("network.protocol.version", "1.1".into()),
+                ("user_agent.original", "\u{fffd}\u{fffd}".into()),
+                ("http.response.status_code", 200.into()),
+            ]
+        )
+    );
+}
+
+/// Name and route of a request to an axum router under the layer.
+async fn routed(app: Router, path: &str) -> (String, Option<String>) {
+    let recorder = Recorder::new();
+    let app = app.layer(recorder.layer());
+    let request = Request::builder().uri(path).body(axum::body::Body::empty()).unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    response.into_body().collect().await.unwrap();
+    let span = Described::from(recorder.span());
+    let route = span.attributes.get("http.route").map(ToString::to_string);
+    (span.name, route)
+}
+
+#[tokio::test]
+async fn the_route_is_axums_matched_path() {
+    let items = Router::new().route("/{id}", get(|| async { "an item" }));
+    let app = Router::new().nest("/items", items).route("/", get(|| async { "hello" }));
+    for (path, name, route) in [
+        ("/", "GET /", Some("/")),
+        ("/items/42", "GET /items/{id}", Some("/items/{id}")),
+        ("/nowhere", "GET", None),
+        ("/items/42/43", "GET", None),
+    ] {
+        let expected = (name.to_owned(), route.map(str::to_owned));
+        assert_eq!(routed(app.clone(), path).await, expected, "{path}");
+    }
+}
+
+/// Drops all, and tells through a name that it adds what it was given.
+#[derive(Clone, Debug)]
+struct LooksAtAttributes;
+
+impl ShouldSample for LooksAtAttributes {
+    fn should_sample(
+        &self,
+        _: Option<&opentelemetry::Context>,
+        _: opentelemetry::TraceId,
+        name: &str,
+        kind: &opentelemetry::trace::SpanKind,
+        attributes: &[opentelemetry::KeyValue],
+        _: &[opentelemetry::trace::Link],
+    ) -> SamplingResult {
+        assert_eq!(name, "GET");
+        assert_eq!(*kind, opentelemetry::trace::SpanKind::Server);
+        let keys: Vec<_> = attributes.iter().map(|attribute| attribute.key.as_str()).collect();
+        assert_eq!(
+            keys,
+            ["http.request.method", "url.path", "url.scheme", "network.protocol.version"]
+        );
+        SamplingResult {
+            decision: SamplingDecision::Drop,
+            attributes: Vec::new(),
+            trace_state: opentelemetry::trace::TraceState::NONE,
+        }
+    }
+}
+
+#[test]
+fn a_foreign_sampler_sees_the_attributes() {
+    let provider = SdkTracerProvider::builder().with_sampler(LooksAtAttributes).build();
+    let inner =
+        service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) });
+    let mut service = TraceLayer::new().with_tracer_provider(&provider).layer(inner);
+    tokio_test::block_on(service.call(Request::new(()))).unwrap();
+}

@@ -1,0 +1,144 @@
+//! What the environment says: under the code, over the defaults, and never the end of the program.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use opentelemetry::KeyValue;
+use tower_telemetry::{
+    ResourceBuilder, SamplerBuilder, Telemetry, TelemetryBuilder, sdk::export::Otlp,
+};
+
+/// Without an exporter, unless the test names one.
+fn builder<const N: usize>(variables: [(&str, &str); N]) -> TelemetryBuilder {
+    Telemetry::builder()
+        .with_environment([("OTEL_TRACES_EXPORTER", "none")].into_iter().chain(variables))
+}
+
+fn resource(telemetry: &Telemetry) -> BTreeMap<String, String> {
+    telemetry.resource().iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+}
+
+fn warned(telemetry: &Telemetry) -> Vec<(&str, &str)> {
+    telemetry.warnings().iter().map(|warning| (warning.variable(), warning.value())).collect()
+}
+
+#[test]
+fn the_resource_has_the_defaults() {
+    let telemetry = builder([]).build().unwrap();
+    let resource = resource(&telemetry);
+    let executable = std::env::current_exe().unwrap();
+    let executable = executable.file_name().unwrap().to_str().unwrap();
+    assert_eq!(resource["service.name"], format!("unknown_service:{executable}"));
+    assert_eq!(resource["telemetry.sdk.name"], "opentelemetry");
+    assert_eq!(resource["telemetry.sdk.language"], "rust");
+    assert_eq!(resource["telemetry.sdk.version"], "0.33.1");
+    assert_eq!(resource.len(), 4, "{resource:?}");
+    assert_eq!(telemetry.resource().schema_url(), Some(tower_telemetry::SCHEMA_URL));
+}
+
+#[test]
+fn code_wins_over_the_environment_attribute_by_attribute() {
+    let variables = [
+        ("OTEL_SERVICE_NAME", "by-name"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.name=by-list,service.version=1,team=a%20b"),
+    ];
+    let from_env = resource(&builder(variables).build().unwrap());
+    assert_eq!(from_env["service.name"], "by-name");
+    assert_eq!(from_env["service.version"], "1");
+    assert_eq!(from_env["team"], "a b");
+
+    let own = ResourceBuilder::new()
+        .with_service_name("by-code")
+        .with_service_namespace("market")
+        .with_service_version("2")
+        .with_attributes([KeyValue::new("number", 3), KeyValue::new("number", 4)]);
+    let from_code = resource(&builder(variables).with_resource(own).build().unwrap());
+    assert_eq!(from_code["service.name"], "by-code");
+    assert_eq!(from_code["service.namespace"], "market");
+    assert_eq!(from_code["service.version"], "2");
+    assert_eq!(from_code["team"], "a b");
+    assert_eq!(from_code["number"], "4");
+}
+
+#[test]
+fn one_bad_pair_discards_the_list_with_one_warning() {
+    let telemetry = builder([("OTEL_RESOURCE_ATTRIBUTES", "team=a,oops")]).build().unwrap();
+    assert_eq!(warned(&telemetry), [("OTEL_RESOURCE_ATTRIBUTES", "team=a,oops")]);
+    assert!(!resource(&telemetry).contains_key("team"));
+}
+
+#[test]
+fn a_bad_value_is_one_warning_and_an_empty_one_is_none() {
+    let bad = [
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "0"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "many"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "-1"),
+    ];
+    let telemetry = builder(bad).build().unwrap();
+    assert_eq!(warned(&telemetry), bad);
+
+    let empty = bad.map(|(variable, _)| (variable, ""));
+    assert_eq!(warned(&builder(empty).build().unwrap()), []);
+}
+
+#[test]
+fn what_the_code_says_is_not_asked_of_the_environment() {
+    let variables = [
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "nowhere"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "smoke-signals"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+    ];
+    let telemetry = builder(variables)
+        .with_sampler(SamplerBuilder::new())
+        .with_otlp(
+            Otlp::new()
+                .with_endpoint("http://localhost:4318")
+                .with_protocol("http/protobuf")
+                .with_timeout(Duration::from_secs(1)),
+        )
+        .build()
+        .unwrap();
+    assert_eq!(warned(&telemetry), []);
+}
+
+#[test]
+fn the_exporters_variables_are_read() {
+    let telemetry = Telemetry::builder()
+        .with_environment([
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "no pair"),
+        ])
+        .build()
+        .unwrap();
+    let mut warned = warned(&telemetry);
+    warned.sort_unstable();
+    assert_eq!(
+        warned,
+        [
+            ("OTEL_EXPORTER_OTLP_HEADERS", "REDACTED"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
+        ]
+    );
+}
+
+#[test]
+fn a_bad_endpoint_is_an_error_that_names_the_variable() {
+    for variable in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
+        let error =
+            Telemetry::builder().with_environment([(variable, "nowhere")]).build().unwrap_err();
+        assert_eq!((error.setting(), error.value()), (variable, "nowhere"));
+    }
+}
+
+#[test]
+fn exporters_that_are_not_known_are_skipped_with_a_warning() {
+    let telemetry = Telemetry::builder()
+        .with_environment([("OTEL_TRACES_EXPORTER", "none, zipkin,Console,,carrier-pigeon")])
+        .build()
+        .unwrap();
+    let expected = [("OTEL_TRACES_EXPORTER", "zipkin"), ("OTEL_TRACES_EXPORTER", "carrier-pigeon")];
+    assert_eq!(warned(&telemetry), expected);
+}

@@ -1,0 +1,76 @@
+//! Which requests are recorded, through a whole `Telemetry`.
+
+use std::convert::Infallible;
+
+use http::{Request, Response};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SimpleSpanProcessor};
+use tower::{Layer, Service, service_fn};
+use tower_telemetry::{SamplerBuilder, Telemetry, TraceLayer};
+
+use crate::support::recorder::{Described, attribute};
+
+const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+
+/// How many spans come of a request without a parent, with a sampled one and with one that is not.
+fn recorded(sampler: SamplerBuilder) -> [usize; 3] {
+    [None, Some(SAMPLED), Some(NOT_SAMPLED)].map(|traceparent| {
+        let exporter = InMemorySpanExporter::default();
+        let telemetry = Telemetry::builder()
+            .with_environment([("", ""); 0])
+            .with_sampler(sampler.clone())
+            .with_span_processor(SimpleSpanProcessor::new(exporter.clone()))
+            .build()
+            .unwrap();
+        let inner = service_fn(|_: Request<()>| async {
+            Ok::<_, Infallible>(Response::new(String::new()))
+        });
+        let mut request = Request::new(());
+        if let Some(traceparent) = traceparent {
+            request.headers_mut().insert("traceparent", traceparent.parse().unwrap());
+        }
+        let mut service = TraceLayer::new().with_telemetry(&telemetry).layer(inner);
+        tokio_test::block_on(service.call(request)).unwrap();
+        let spans = exporter.get_finished_spans().unwrap();
+        for span in &spans {
+            assert_eq!(attribute(span, "url.path").as_deref(), Some("/"));
+            assert_eq!(Described::from(span.clone()).name, "GET");
+        }
+        spans.len()
+    })
+}
+
+#[test]
+fn the_parents_decision_comes_first_unless_it_is_ignored() {
+    let new = SamplerBuilder::new;
+    assert_eq!(recorded(new()), [1, 1, 0]);
+    assert_eq!(recorded(new().with_always_off()), [0, 1, 0]);
+    assert_eq!(recorded(new().with_ratio(0.0)), [0, 1, 0]);
+    assert_eq!(recorded(new().with_ratio(1.0)), [1, 1, 0]);
+    assert_eq!(recorded(new().without_parent()), [1, 1, 1]);
+    assert_eq!(recorded(new().with_always_off().without_parent()), [0, 0, 0]);
+    assert_eq!(recorded(new().with_root(opentelemetry_sdk::trace::Sampler::AlwaysOff)), [0, 1, 0]);
+}
+
+#[test]
+fn a_ratio_keeps_about_its_share() {
+    use opentelemetry::trace::{Tracer, TracerProvider};
+
+    for ratio in [0.1, 0.7] {
+        let exporter = InMemorySpanExporter::default();
+        let telemetry = Telemetry::builder()
+            .with_environment([("", ""); 0])
+            .with_sampler(SamplerBuilder::new().with_ratio(ratio))
+            .with_span_processor(SimpleSpanProcessor::new(exporter.clone()))
+            .build()
+            .unwrap();
+        let tracer = telemetry.tracer_provider().tracer("test");
+        for _ in 0..10_000 {
+            drop(tracer.start("span"));
+        }
+        let kept = exporter.get_finished_spans().unwrap().len() as f64 / 10_000.0;
+        // Ten standard deviations: one failure in more runs than there will be.
+        let bound = 10.0 * (ratio * (1.0 - ratio) / 10_000.0_f64).sqrt();
+        assert!((kept - ratio).abs() < bound, "{kept} of {ratio}");
+    }
+}

@@ -1,0 +1,5 @@
+//! What several tests need: a place for spans, bodies to a script, a collector.
+
+pub(crate) mod body;
+pub(crate) mod collector;
+pub(crate) mod recorder;
