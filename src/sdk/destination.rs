@@ -94,27 +94,36 @@ pub(super) fn from_env(env: &mut Env) -> Result<Vec<Destination>, BuildError> {
     let Some(list) = env.get(VARIABLE) else {
         return default(env);
     };
-    let mut destinations = Vec::new();
-    for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        match name.to_ascii_lowercase().as_str() {
-            "none" => {}
-            #[cfg(feature = "otlp-http")]
-            "otlp" => destinations.push(Destination::Otlp(crate::sdk::export::Otlp::new())),
-            #[cfg(not(feature = "otlp-http"))]
-            "otlp" => env.warn(VARIABLE, name, "needs the feature `otlp-http`; it was skipped"),
-            #[cfg(feature = "console")]
-            "console" => destinations.push(Destination::Processor(Box::new(
-                crate::sdk::export::ConsoleExporter::stdout(),
-            ))),
-            #[cfg(not(feature = "console"))]
-            "console" => env.warn(VARIABLE, name, "needs the feature `console`; it was skipped"),
-            _ => env.warn(VARIABLE, name, "is no exporter of this version; it was skipped"),
+    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let destinations = names.filter_map(|name| {
+        by_name(&name.to_ascii_lowercase()).unwrap_or_else(|reason| {
+            env.warn(VARIABLE, name, format!("{reason}; it was skipped"));
+            None
+        })
+    });
+    Ok(destinations.collect())
+}
+
+fn by_name(name: &str) -> Result<Option<Destination>, &'static str> {
+    match name {
+        "none" => Ok(None),
+        #[cfg(feature = "otlp-http")]
+        "otlp" => Ok(Some(Destination::Otlp(crate::sdk::export::Otlp::new()))),
+        #[cfg(not(feature = "otlp-http"))]
+        "otlp" => Err("needs the feature `otlp-http` of tower-telemetry"),
+        #[cfg(feature = "console")]
+        "console" => {
+            let console = crate::sdk::export::ConsoleExporter::stdout();
+            Ok(Some(Destination::Processor(Box::new(console))))
         }
+        #[cfg(not(feature = "console"))]
+        "console" => Err("needs the feature `console` of tower-telemetry"),
+        _ => Err("is no exporter of this version"),
     }
-    Ok(destinations)
 }
 
 #[cfg(feature = "otlp-http")]
+#[expect(clippy::unnecessary_wraps, reason = "it can fail without the feature")]
 fn default(_: &mut Env) -> Result<Vec<Destination>, BuildError> {
     Ok(vec![Destination::Otlp(crate::sdk::export::Otlp::new())])
 }

@@ -31,7 +31,7 @@ struct Inner {
 impl BuildError {
     pub(crate) fn new(
         setting: impl Into<Cow<'static, str>>,
-        value: impl ToString,
+        value: impl fmt::Display,
         reason: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self(Box::new(Inner {

@@ -160,6 +160,7 @@ fn a_collector_that_hangs_is_given_up_after_the_timeout() {
     let error = telemetry.shutdown(LONG).unwrap_err();
     assert!(!error.is_timeout(), "{error}");
     assert_eq!(error.failed_spans(), 1);
+    assert!(error.to_string().contains("timeout"), "{error}");
 }
 
 #[test]
@@ -172,6 +173,7 @@ fn a_collector_that_is_down_costs_the_spans_and_not_the_program() {
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     let error = telemetry.shutdown(LONG).unwrap_err();
     assert_eq!(error.failed_spans(), 1000);
+    assert!(error.to_string().contains("Connection refused"), "{error}");
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
 

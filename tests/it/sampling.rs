@@ -13,7 +13,7 @@ const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 
 /// How many spans come of a request without a parent, with a sampled one and with one that is not.
-fn recorded(sampler: SamplerBuilder) -> [usize; 3] {
+fn recorded(sampler: &SamplerBuilder) -> [usize; 3] {
     [None, Some(SAMPLED), Some(NOT_SAMPLED)].map(|traceparent| {
         let exporter = InMemorySpanExporter::default();
         let telemetry = Telemetry::builder()
@@ -43,13 +43,13 @@ fn recorded(sampler: SamplerBuilder) -> [usize; 3] {
 #[test]
 fn the_parents_decision_comes_first_unless_it_is_ignored() {
     let new = SamplerBuilder::new;
-    assert_eq!(recorded(new()), [1, 1, 0]);
-    assert_eq!(recorded(new().with_always_off()), [0, 1, 0]);
-    assert_eq!(recorded(new().with_ratio(0.0)), [0, 1, 0]);
-    assert_eq!(recorded(new().with_ratio(1.0)), [1, 1, 0]);
-    assert_eq!(recorded(new().without_parent()), [1, 1, 1]);
-    assert_eq!(recorded(new().with_always_off().without_parent()), [0, 0, 0]);
-    assert_eq!(recorded(new().with_root(opentelemetry_sdk::trace::Sampler::AlwaysOff)), [0, 1, 0]);
+    assert_eq!(recorded(&new()), [1, 1, 0]);
+    assert_eq!(recorded(&new().with_always_off()), [0, 1, 0]);
+    assert_eq!(recorded(&new().with_ratio(0.0)), [0, 1, 0]);
+    assert_eq!(recorded(&new().with_ratio(1.0)), [1, 1, 0]);
+    assert_eq!(recorded(&new().without_parent()), [1, 1, 1]);
+    assert_eq!(recorded(&new().with_always_off().without_parent()), [0, 0, 0]);
+    assert_eq!(recorded(&new().with_root(opentelemetry_sdk::trace::Sampler::AlwaysOff)), [0, 1, 0]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The client under the OTLP exporter.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http::{HeaderMap, header};
@@ -51,6 +51,18 @@ impl Client {
 #[async_trait]
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let result = self.send(request);
+        self.ledger.explain(result.as_ref().err().map(ToString::to_string));
+        let response = result?;
+        if response.status().is_success() {
+            self.note_rejected(response.body());
+        }
+        Ok(response)
+    }
+}
+
+impl Client {
+    fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, ureq::Error> {
         let (mut parts, body) = request.into_parts();
         // Of the exporter's own headers those that describe the body and itself. It reads the
         // process's environment for more, which may not be the one that was asked for.
@@ -64,17 +76,10 @@ impl HttpClient for Client {
         parts.headers = headers;
         let response = self.agent.run(Request::from_parts(parts, &body[..]))?;
         let (parts, mut body) = response.into_parts();
-        let body = body.with_config().limit(LONGEST_RESPONSE).read_to_vec().map_err(|error| {
-            io::Error::other(format!("the response could not be read: {error}"))
-        })?;
-        if parts.status.is_success() {
-            self.note_rejected(&body);
-        }
+        let body = body.with_config().limit(LONGEST_RESPONSE).read_to_vec()?;
         Ok(Response::from_parts(parts, Bytes::from(body)))
     }
-}
 
-impl Client {
     /// A [partial success] may not be repeated, so what was refused is lost.
     ///
     /// [partial success]: https://opentelemetry.io/docs/specs/otlp/#partial-success

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct Ledger {
 struct Failed {
     spans: u64,
     reason: String,
+    /// Why the attempt at hand has failed, where the exporter does not say.
+    cause: Option<String>,
 }
 
 impl Ledger {
@@ -38,20 +40,30 @@ impl Ledger {
 
     /// `spans` of them were lost, for this reason. The last reason is the one that is told.
     pub(crate) fn note(&self, spans: u64, reason: impl fmt::Display) {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = self.lock();
         failed.spans = failed.spans.saturating_add(spans);
-        failed.reason = reason.to_string();
+        failed.reason = failed.cause.take().unwrap_or_else(|| reason.to_string());
+    }
+
+    /// Why the attempt at hand has failed, or that it has not. The OTLP exporter makes *network
+    /// error* of whatever its client says, which helps nobody.
+    #[cfg(feature = "otlp-http")]
+    pub(crate) fn explain(&self, cause: Option<String>) {
+        self.lock().cause = cause;
     }
 
     /// What was noted since the last time.
     pub(crate) fn take(&self) -> Option<Failure> {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        let Failed { spans, reason } = std::mem::take(&mut *failed);
+        let Failed { spans, reason, .. } = std::mem::take(&mut *self.lock());
         (spans > 0).then(|| Failure {
             spans,
             timed_out: false,
             reason: format!("{}: {reason}", self.exporter),
         })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Failed> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

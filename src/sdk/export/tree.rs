@@ -13,8 +13,6 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::semconv::keys;
-
 /// An ended span, and whose it is.
 pub(super) struct Span {
     pub(super) service: Arc<str>,
@@ -23,18 +21,17 @@ pub(super) struct Span {
 
 /// Attributes that the name tells, or that are the same for all requests of a service.
 const QUIET: [&str; 8] = [
-    keys::HTTP_REQUEST_METHOD,
-    keys::HTTP_ROUTE,
-    keys::NETWORK_PROTOCOL_VERSION,
-    keys::SERVER_ADDRESS,
-    keys::SERVER_PORT,
-    keys::URL_SCHEME,
-    keys::USER_AGENT_ORIGINAL,
     "client.address",
+    "http.request.method",
+    "http.route",
+    "network.protocol.version",
+    "server.address",
+    "server.port",
+    "url.scheme",
+    "user_agent.original",
 ];
 /// Attributes that come before all others, in this order.
-const TELLING: [&str; 4] =
-    [keys::ERROR_TYPE, keys::HTTP_RESPONSE_STATUS_CODE, keys::URL_PATH, keys::URL_QUERY];
+const TELLING: [&str; 4] = ["error.type", "http.response.status_code", "url.path", "url.query"];
 
 /// Kind, duration and status: the columns at the right.
 const RIGHT: usize = "  internal  999.99 ms  unset".len();

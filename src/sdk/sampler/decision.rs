@@ -59,7 +59,7 @@ mod tests {
     use opentelemetry::trace::{SpanContext, TraceFlags, TraceState};
 
     use super::*;
-    use crate::SamplerBuilder;
+    use crate::sdk::SamplerBuilder;
 
     fn parent(flags: TraceFlags) -> Context {
         Context::new().with_remote_span_context(SpanContext::new(

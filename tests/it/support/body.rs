@@ -73,6 +73,6 @@ impl Body for Script {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.size_hint.clone()
+        self.size_hint
     }
 }
