@@ -34,8 +34,8 @@ struct Live {
     remaining: Option<u64>,
     /// Set while the inner service or body runs; left behind if that panics.
     inside: bool,
-    /// Whether the request's method asks for a head alone.
-    head_only: bool,
+    /// Which status codes mean that no body follows; that depends on the request's method.
+    ends_with_head: fn(StatusCode) -> bool,
 }
 
 impl Guard {
@@ -51,7 +51,7 @@ impl Guard {
                 status_code: None,
                 remaining: None,
                 inside: false,
-                head_only: false,
+                ends_with_head: |_| false,
             })
         });
         Self { cx: started.cx, live }
@@ -69,15 +69,11 @@ impl Guard {
         span.set_attributes(attributes);
     }
 
-    /// The request is one whose response has no body, whatever its head says.
-    pub(crate) fn expect_head_only(&mut self) {
+    /// After a head with a status code that `ends_with_head` no body will be asked for.
+    pub(crate) fn expect(&mut self, ends_with_head: fn(StatusCode) -> bool) {
         if let Some(live) = &mut self.live {
-            live.head_only = true;
+            live.ends_with_head = ends_with_head;
         }
-    }
-
-    pub(crate) fn expects_head_only(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| live.head_only)
     }
 
     /// Runs a part of the inner service with this exchange's Context as the current one.
@@ -95,12 +91,15 @@ impl Guard {
         }
     }
 
-    /// The response's head is there; `length` is how long its body will be, if it says so.
-    pub(crate) fn head(&mut self, status_code: StatusCode, length: Option<u64>) {
-        if let Some(live) = &mut self.live {
-            live.status_code = Some(status_code);
-            live.remaining = length;
-        }
+    /// The response's head is there; `length` is how long its body will be, if it says so. Whether
+    /// the head is all that is awaited.
+    pub(crate) fn head(&mut self, status_code: StatusCode, length: Option<u64>) -> bool {
+        let Some(live) = &mut self.live else {
+            return false;
+        };
+        live.status_code = Some(status_code);
+        live.remaining = length;
+        (live.ends_with_head)(status_code)
     }
 
     /// Another `length` bytes of the response have been handed over.

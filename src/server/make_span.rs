@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{Method, Request, header};
+use http::{Request, header};
 use opentelemetry::{
     Context, KeyValue,
     trace::{SpanBuilder, SpanKind},
@@ -11,7 +11,7 @@ use opentelemetry::{
 use crate::{
     exchange::guard::Guard,
     semconv::{host, keys, method, redact, url},
-    server::{layer::Config, route::matched_route},
+    server::{layer::Config, response::ends_with_head, route::matched_route},
 };
 
 /// How many attributes a span has at most, with the two that come at its end.
@@ -34,9 +34,7 @@ pub(super) fn make_span<B>(config: &Config, request: &Request<B>, parent_cx: &Co
         }
         guard
     };
-    if request.method() == Method::HEAD {
-        guard.expect_head_only();
-    }
+    guard.expect(ends_with_head(request.method()));
     guard
 }
 

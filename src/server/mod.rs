@@ -96,7 +96,7 @@
 //! | what happens | status | `error.type` |
 //! |---|---|---|
 //! | the service gives an error | error | the name of the error's type |
-//! | the response has no body to wait for: an empty one, `HEAD`, 1xx, 204, 304 | by status code | status code if 5xx |
+//! | the response has no body to wait for: an empty one, `HEAD`, 1xx, 204, 304, a successful `CONNECT` | by status code | status code if 5xx |
 //! | the body gives its trailers, or its last frame | by status code | status code if 5xx |
 //! | the body gives an error | error | the name of the error's type |
 //! | the body is dropped after as many bytes as `Content-Length` said | by status code | status code if 5xx |

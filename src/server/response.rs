@@ -1,6 +1,6 @@
 //! The response's head: what it says of the body to come.
 
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Body;
 
 use crate::{
@@ -19,20 +19,29 @@ pub(super) fn wrap<B: Body>(
     };
     let status_code = response.status();
     let length = content_length(response.headers()).or_else(|| response.body().size_hint().exact());
-    guard.head(status_code, length);
-    if guard.expects_head_only() || has_no_content(status_code) || response.body().is_end_stream() {
+    let head_is_all = guard.head(status_code, length);
+    if head_is_all || response.body().is_end_stream() {
         guard.end(Outcome::Complete);
         return response.map(|body| ResponseBody::new(body, None));
     }
     response.map(|body| ResponseBody::new(body, Some(guard)))
 }
 
-/// Whether a response with this status [never has content], whatever its body holds.
+/// With which status codes a response to `method` [has no content][content], whatever its body
+/// holds: a server does not ask for it.
 ///
-/// [never has content]: https://www.rfc-editor.org/rfc/rfc9110#section-6.4.1
-fn has_no_content(status_code: StatusCode) -> bool {
-    status_code.is_informational()
-        || matches!(status_code, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+/// [content]: https://www.rfc-editor.org/rfc/rfc9110#section-6.4.1
+pub(super) fn ends_with_head(method: &Method) -> fn(StatusCode) -> bool {
+    fn never_has_content(status_code: StatusCode) -> bool {
+        status_code.is_informational()
+            || matches!(status_code, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    }
+    match *method {
+        Method::HEAD => |_| true,
+        // What follows is the tunnel.
+        Method::CONNECT => |status_code| status_code.is_success() || never_has_content(status_code),
+        _ => never_has_content,
+    }
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

@@ -94,6 +94,9 @@ fn an_empty_body_ends_the_span_with_the_head() {
 fn a_response_without_content_ends_the_span_with_the_head() {
     for (method, status_code) in [
         (Method::HEAD, StatusCode::OK),
+        (Method::HEAD, StatusCode::NOT_FOUND),
+        (Method::CONNECT, StatusCode::OK),
+        (Method::CONNECT, StatusCode::SWITCHING_PROTOCOLS),
         (Method::GET, StatusCode::SWITCHING_PROTOCOLS),
         (Method::GET, StatusCode::NO_CONTENT),
         (Method::GET, StatusCode::NOT_MODIFIED),
@@ -107,6 +110,18 @@ fn a_response_without_content_ends_the_span_with_the_head() {
         drop(response);
         assert_eq!(recorder.spans().len(), 1);
     }
+}
+
+#[test]
+fn a_connect_that_is_refused_has_a_body_like_any_other() {
+    let recorder = Recorder::new();
+    let request = Request::builder().method(Method::CONNECT).body(()).unwrap();
+    let mut response = Response::new(Script::new([Step::Data("no")]).telling_its_end());
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    let mut body = task::spawn(respond(&recorder, request, response).into_body());
+    assert!(recorder.spans().is_empty());
+    assert_ready_ok!(frame!(body).map(Option::unwrap));
+    assert_fine(&recorder.span(), "403");
 }
 
 #[test]
