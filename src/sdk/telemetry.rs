@@ -16,6 +16,7 @@ use opentelemetry_sdk::{
     error::OTelSdkError,
     trace::{SdkTracer, SdkTracerProvider, SpanExporter, SpanProcessor},
 };
+use tracing::dispatcher::{Dispatch, with_default};
 
 use crate::{
     propagation::{Propagator, TraceContext},
@@ -302,7 +303,9 @@ impl TelemetryBuilder {
         // All that can fail has not: from here on threads start.
         let mut ledgers = Vec::new();
         let processors = ready.into_iter().map(|ready| ready.start(batch, &mut ledgers)).collect();
-        let provider = SdkTracerProvider::builder()
+        // The SDK looks into the process's environment by itself and logs what it finds wrong there:
+        // that has been judged above, or is not the environment that was asked for.
+        let provider = with_default(&Dispatch::none(), SdkTracerProvider::builder)
             .with_resource(resource.clone())
             .with_sampler(sampler.clone())
             .with_span_processor(FanOut::new(processors))

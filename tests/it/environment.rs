@@ -1,6 +1,13 @@
 //! What the environment says: under the code, over the defaults, and never the end of the program.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    env,
+    io::{self, Write},
+    process::Command,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use opentelemetry::KeyValue;
 use tower_telemetry::{
@@ -25,7 +32,7 @@ fn warned(telemetry: &Telemetry) -> Vec<(&str, &str)> {
 fn the_resource_has_the_defaults() {
     let telemetry = builder([]).build().unwrap();
     let resource = resource(&telemetry);
-    let executable = std::env::current_exe().unwrap();
+    let executable = env::current_exe().unwrap();
     let executable = executable.file_name().unwrap().to_str().unwrap();
     assert_eq!(resource["service.name"], format!("unknown_service:{executable}"));
     assert_eq!(resource["telemetry.sdk.name"], "opentelemetry");
@@ -141,4 +148,75 @@ fn exporters_that_are_not_known_are_skipped_with_a_warning() {
         .unwrap();
     let expected = [("OTEL_TRACES_EXPORTER", "zipkin"), ("OTEL_TRACES_EXPORTER", "carrier-pigeon")];
     assert_eq!(warned(&telemetry), expected);
+}
+
+/// The lines that were logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn of<T>(&self, job: impl FnOnce() -> T) -> T {
+        let log = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .without_time()
+            .with_ansi(false)
+            .with_writer(move || log.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, job)
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_warning_is_logged_once() {
+    let log = Log::default();
+    let telemetry = log.of(|| builder([("OTEL_TRACES_SAMPLER", "sometimes")]).build().unwrap());
+    assert_eq!(telemetry.warnings().len(), 1);
+    let [line] = &log.lines()[..] else {
+        panic!("{:?}", log.lines());
+    };
+    let expected = "WARN tower-telemetry: OTEL_TRACES_SAMPLER is `sometimes`: must be ";
+    assert!(line.starts_with(expected), "{line}");
+}
+
+/// The process's own environment cannot be changed in a test; that of another process can.
+#[test]
+fn the_environment_of_the_process_is_read() {
+    const CHILD: &str = "TELEMETRY_OF_A_CHILD";
+    if env::var_os(CHILD).is_some() {
+        let log = Log::default();
+        let telemetry = log.of(|| Telemetry::builder().build().unwrap());
+        println!("\nname: {}", resource(&telemetry)["service.name"]);
+        println!("warned: {:?}", warned(&telemetry));
+        println!("logged: {}", log.lines().len());
+        return;
+    }
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "environment::the_environment_of_the_process_is_read", "--nocapture"])
+        .env(CHILD, "1")
+        .env("OTEL_SERVICE_NAME", "by-process")
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .env("OTEL_TRACES_SAMPLER", "sometimes")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(child.stdout).unwrap();
+    for line in
+        ["name: by-process", r#"warned: [("OTEL_TRACES_SAMPLER", "sometimes")]"#, "logged: 1"]
+    {
+        assert!(printed.lines().any(|printed| printed == line), "{line} in:\n{printed}");
+    }
 }
