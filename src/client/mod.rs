@@ -55,5 +55,5 @@
 pub use self::{layer::PropagationLayer, request::OutgoingRequest, service::Propagation};
 
 mod layer;
-mod request;
 mod service;
+mod request;

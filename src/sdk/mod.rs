@@ -70,19 +70,19 @@
 //! [OTLP exporter]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 
 pub use self::{
+    builder::TelemetryBuilder,
     error::{BuildError, ExportError, Warning},
     resource::ResourceBuilder,
     sampler::{Sampler, SamplerBuilder},
-    telemetry::{Telemetry, TelemetryBuilder},
+    telemetry::Telemetry,
 };
 
+mod builder;
 mod destination;
 mod telemetry;
-
-mod env;
-mod error;
 mod resource;
 mod sampler;
-
-pub mod export;
 mod processor;
+pub mod export;
+mod env;
+mod error;

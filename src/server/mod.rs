@@ -116,11 +116,11 @@
 
 pub use self::{body::ResponseBody, future::ResponseFuture, layer::TraceLayer, service::Trace};
 
-mod body;
-mod future;
 mod layer;
-mod make_span;
-mod parent;
-mod response;
-mod route;
 mod service;
+mod parent;
+mod make_span;
+mod route;
+mod future;
+mod response;
+mod body;

@@ -195,6 +195,7 @@ fn a_warning_is_logged_once() {
 
 /// The process's own environment cannot be changed in a test; that of another process can.
 #[test]
+#[expect(clippy::print_stdout, reason = "it is how the child answers")]
 fn the_environment_of_the_process_is_read() {
     const CHILD: &str = "TELEMETRY_OF_A_CHILD";
     if env::var_os(CHILD).is_some() {

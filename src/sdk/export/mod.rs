@@ -8,19 +8,17 @@ pub use self::console::ConsoleExporter;
 #[cfg(feature = "otlp-http")]
 pub use self::{otlp::Otlp, protocol::Protocol};
 
-pub(crate) mod ledger;
-
+#[cfg(feature = "otlp-http")]
+mod otlp;
+#[cfg(feature = "otlp-http")]
+mod protocol;
 #[cfg(feature = "otlp-http")]
 mod endpoint;
 #[cfg(feature = "otlp-http")]
 mod headers;
 #[cfg(feature = "otlp-http")]
 mod http;
-#[cfg(feature = "otlp-http")]
-mod otlp;
-#[cfg(feature = "otlp-http")]
-mod protocol;
-
+pub(crate) mod ledger;
 #[cfg(feature = "console")]
 mod console;
 #[cfg(feature = "console")]
