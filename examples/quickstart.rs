@@ -22,13 +22,21 @@ use axum::{
     http::StatusCode,
     routing::get,
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinHandle, spawn_blocking},
+    time::timeout,
+};
 use tower::{Layer, Service};
 use tower_telemetry::{
     PropagationLayer, Telemetry, TraceLayer,
     client::Propagation,
     sdk::export::{ConsoleExporter, Otlp},
 };
+
+/// How long the end may take, for the services and for the exporters.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -39,9 +47,6 @@ async fn main() -> Result<(), BoxError> {
     let console = ConsoleExporter::stdout();
     let gateway = telemetry("gateway", &console)?;
     let inventory = telemetry("inventory", &console)?;
-    if let Some(endpoint) = otlp_endpoint() {
-        say(format_args!("exporting over OTLP to {endpoint}"));
-    }
 
     let (stop, stopped) = watch::channel(());
     let (inventory_at, inventory_serves) =
@@ -57,12 +62,18 @@ async fn main() -> Result<(), BoxError> {
         play(gateway_at).await?;
     }
 
-    // First the services, so that every span has ended; then what they have left in the queues.
+    // First the services, so that every span has ended. A client that keeps its request open is not
+    // waited for: its span ends with the program.
     drop(stop);
-    gateway_serves.await??;
-    inventory_serves.await??;
-    for telemetry in [gateway, inventory] {
-        if let Err(lost) = telemetry.shutdown(Duration::from_secs(5)) {
+    let both = async { (gateway_serves.await, inventory_serves.await) };
+    if timeout(PATIENCE, both).await.is_err() {
+        say(format_args!("some requests were still open"));
+    }
+    // Then what they have left in the queues; it blocks, so each on a thread of its own.
+    let shutdowns =
+        [gateway, inventory].map(|telemetry| spawn_blocking(move || telemetry.shutdown(PATIENCE)));
+    for shutdown in shutdowns {
+        if let Err(lost) = shutdown.await? {
             say(format_args!("{lost}"));
         }
     }
@@ -72,19 +83,18 @@ async fn main() -> Result<(), BoxError> {
 /// The set-up of one service.
 fn telemetry(service: &'static str, console: &ConsoleExporter) -> Result<Telemetry, BoxError> {
     let mut builder = Telemetry::builder().with_service_name(service).with_console(console.clone());
-    if otlp_endpoint().is_some() {
+    // Without a collector the console is all there is.
+    if env::var("OTEL_EXPORTER_OTLP_ENDPOINT").is_ok_and(|endpoint| !endpoint.trim().is_empty()) {
         builder = builder.with_otlp(Otlp::new());
     }
     let telemetry = builder.build()?;
+    for destination in telemetry.destinations().filter(|name| name.starts_with("OTLP")) {
+        say(format_args!("{service} exports: {destination}"));
+    }
     for warning in telemetry.warnings() {
         say(format_args!("{service}: {warning}"));
     }
     Ok(telemetry)
-}
-
-/// Where the environment wants traces sent, if it says so.
-fn otlp_endpoint() -> Option<String> {
-    env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty())
 }
 
 /// What the gateway's handlers need: the way to the inventory.
@@ -96,7 +106,7 @@ struct Inventory {
 
 fn gateway_app(telemetry: &Telemetry, at: SocketAddr) -> Router {
     // Any request that goes out through this client takes the current span's context along.
-    let client = PropagationLayer::new().with_telemetry(telemetry).layer(reqwest::Client::new());
+    let client = PropagationLayer::new().with_telemetry(telemetry).layer(local_client());
     Router::new()
         .route("/items/{id}", get(item))
         .route("/report", get(report))
@@ -151,12 +161,18 @@ async fn closed(mut stopped: watch::Receiver<()>) {
 /// A handful of requests from outside, where no trace has begun. A span ends with its response, so
 /// each tree is printed by the time the response is here.
 async fn play(gateway: SocketAddr) -> Result<(), BoxError> {
-    let outside = reqwest::Client::new();
+    let outside = local_client();
     for path in ["/items/42", "/items/7?detail=full", "/report", "/nowhere"] {
         say(format_args!("GET {path}"));
         outside.get(format!("http://{gateway}{path}")).send().await?.bytes().await?;
     }
     Ok(())
+}
+
+/// A client that goes straight to this machine, whatever proxies it has for others.
+fn local_client() -> reqwest::Client {
+    let client = reqwest::Client::builder().no_proxy().build();
+    client.unwrap_or_default()
 }
 
 /// `println!` panics when nobody reads any more, `| head` for one.

@@ -17,15 +17,16 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // OTLP over HTTP to the endpoint in OTEL_EXPORTER_OTLP_ENDPOINT, or to localhost.
 //! let telemetry = Telemetry::builder().with_service_name("shop").build()?;
+//! // For spans of your own, and for layers that are given no telemetry.
 //! telemetry.set_global();
 //!
 //! let app: Router = Router::new()
 //!     .route("/items/{id}", get(|| async { "an item" }))
-//!     .layer(TraceLayer::new());
+//!     .layer(TraceLayer::new().with_telemetry(&telemetry));
 //! # let _ = app;
 //! // axum::serve(listener, app).with_graceful_shutdown(ctrl_c).await?;
 //!
-//! // What is still in the queue goes out now, or is said to be lost.
+//! // What is still in the queue goes out now, or the error says what was lost, and why.
 //! telemetry.shutdown(Duration::from_secs(5))?;
 //! # Ok(())
 //! # }
@@ -86,7 +87,9 @@ mod tracer;
 pub mod sdk;
 
 #[cfg(feature = "sdk")]
-pub use self::sdk::{BuildError, ResourceBuilder, SamplerBuilder, Telemetry, TelemetryBuilder};
+pub use self::sdk::{
+    BuildError, ExportError, ResourceBuilder, SamplerBuilder, Telemetry, TelemetryBuilder,
+};
 pub use self::{
     client::PropagationLayer, providers::Providers, scope::SCHEMA_URL, server::TraceLayer,
 };

@@ -42,8 +42,8 @@ pub struct Providers {
 }
 
 impl Providers {
-    /// The global tracer provider and the global propagator, whatever they are by the time a
-    /// request comes.
+    /// The global tracer provider and the global propagator, looked up when a request comes. The
+    /// first tracer provider that is found to make spans is kept.
     pub fn global() -> Self {
         Self { tracer: TracerSource::global(), propagator: Propagator::global() }
     }

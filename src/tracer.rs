@@ -18,8 +18,8 @@ pub(crate) trait StartSpan: Send + Sync {
     fn start(&self, builder: SpanBuilder, parent_cx: &Context) -> Started;
 
     /// Whether the builder should bring its attributes, or had better wait and see if the span
-    /// records. A tracer whose sampler may look at attributes wants them; that is the default,
-    /// since a foreign sampler may do anything.
+    /// records. A tracer wants them if its sampler or its processors may look; that is the default,
+    /// since foreign ones may do anything.
     fn wants_start_attributes(&self, _parent_cx: &Context) -> bool {
         true
     }

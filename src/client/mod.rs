@@ -49,8 +49,8 @@
 //!
 //! # A header that is there already
 //!
-//! is replaced, so a request that is sent on carries one `traceparent`, ours. Without a current
-//! span nothing is written and nothing is taken away.
+//! is replaced, so a request that is sent on carries one `traceparent`, ours, and no `tracestate` of
+//! another. Without a current span nothing is written and nothing is taken away.
 
 pub use self::{layer::PropagationLayer, request::OutgoingRequest, service::Propagation};
 

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    thread,
+    fmt, thread,
     time::{Instant, SystemTime},
 };
 
@@ -109,12 +109,8 @@ impl Guard {
         }
     }
 
-    /// The exchange is over.
-    pub(crate) fn end(mut self, outcome: Outcome) {
-        self.finish(outcome);
-    }
-
-    fn finish(&mut self, outcome: Outcome) {
+    /// The exchange is over. Whatever of the service still runs does so in the same Context.
+    pub(crate) fn end(&mut self, outcome: Outcome) {
         let Some(live) = self.live.take() else {
             return;
         };
@@ -144,10 +140,19 @@ impl Guard {
     }
 }
 
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard")
+            .field("span_id", &self.cx.span().span_context().span_id())
+            .field("open", &self.live.is_some())
+            .finish()
+    }
+}
+
 impl Drop for Guard {
     fn drop(&mut self) {
         if let Some(live) = &self.live {
-            self.finish(Self::outcome_of_drop(live));
+            self.end(Self::outcome_of_drop(live));
         }
     }
 }

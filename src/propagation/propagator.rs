@@ -6,6 +6,7 @@ use http::HeaderMap;
 use opentelemetry::{
     Context, global,
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
+    trace::TraceContextExt,
 };
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 
@@ -40,8 +41,8 @@ impl Propagator {
 
     /// Reads the remote span from `headers`; gives `cx` back, with it if there was one.
     ///
-    /// What is malformed is as good as absent and never an error:
-    /// [the request starts a trace of its own][restart].
+    /// What is malformed is as good as absent and never an error: [the headers name no
+    /// parent][restart].
     ///
     /// [restart]: https://www.w3.org/TR/trace-context-2/#a-traceparent-is-not-received
     #[must_use]
@@ -49,11 +50,28 @@ impl Propagator {
         self.extract_with_context(cx, &HeaderExtractor(headers))
     }
 
-    /// Writes the span of `cx` into `headers`, in place of any that was there. Without a span in
-    /// `cx` the headers stay as they are.
+    /// Writes what `cx` holds into `headers`, the span above all. If there is a span, it is written in
+    /// place of whatever the propagator's [fields] held.
+    ///
+    /// [fields]: https://opentelemetry.io/docs/specs/otel/context/api-propagators/#fields
     pub fn inject(&self, cx: &Context, headers: &mut HeaderMap) {
-        self.inject_context(cx, &mut HeaderInjector(headers));
+        match &self.0 {
+            Source::Global => {
+                global::get_text_map_propagator(|global| replace(global, cx, headers));
+            }
+            Source::Given(propagator) => replace(propagator.as_ref(), cx, headers),
+        }
     }
+}
+
+fn replace(propagator: &dyn TextMapPropagator, cx: &Context, headers: &mut HeaderMap) {
+    // What our span does not say, nobody else's `tracestate` should say in its name.
+    if cx.span().span_context().is_valid() {
+        for field in propagator.fields() {
+            headers.remove(field);
+        }
+    }
+    propagator.inject_context(cx, &mut HeaderInjector(headers));
 }
 
 impl TextMapPropagator for Propagator {

@@ -21,7 +21,8 @@ const KNOWN_FLAGS: u8 = 0b11;
 ///
 /// Fields must have [their exact length and be in lower case][format]; a `traceparent` that breaks
 /// the format, or that comes more than once, counts as none. Several `tracestate` lines are
-/// [one list][combined]; an empty one is never sent.
+/// [one list][combined]; an empty one is never sent. A list with a key that OpenTelemetry's
+/// `TraceState` cannot hold, of which Level 2 has some, is dropped.
 ///
 /// [W3C Trace Context]: https://www.w3.org/TR/trace-context-2/
 /// [format]: https://www.w3.org/TR/trace-context-2/#traceparent-header-field-values

@@ -1,5 +1,7 @@
 //! `TelemetryBuilder`: what was asked for, looked at as a whole before anything starts.
 
+use std::sync::{Arc, Mutex};
+
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter, SpanProcessor};
 use tracing::dispatcher::{Dispatch, with_default};
@@ -10,7 +12,11 @@ use crate::{
         BuildError, ResourceBuilder, SamplerBuilder, Telemetry,
         destination::{self, Destination},
         env::Env,
-        processor::{batch::BatchSettings, fan_out::FanOut},
+        limits,
+        processor::{
+            batch::BatchSettings,
+            fan_out::{FanOut, Handle},
+        },
     },
 };
 
@@ -19,6 +25,7 @@ use crate::{
 #[must_use]
 #[derive(Debug, Default)]
 pub struct TelemetryBuilder {
+    service_name: Option<String>,
     resource: ResourceBuilder,
     sampler: Option<SamplerBuilder>,
     propagator: Option<Propagator>,
@@ -27,9 +34,10 @@ pub struct TelemetryBuilder {
 }
 
 impl TelemetryBuilder {
-    /// Sets the service's name, as [`ResourceBuilder::with_service_name`] does.
+    /// Sets the service's name, as [`ResourceBuilder::with_service_name`] does, over the one that a
+    /// resource has.
     pub fn with_service_name(mut self, name: impl Into<String>) -> Self {
-        self.resource = self.resource.with_service_name(name.into());
+        self.service_name = Some(name.into());
         self
     }
 
@@ -73,7 +81,17 @@ impl TelemetryBuilder {
     }
 
     /// Exports with `exporter`, behind a batch processor.
-    pub fn with_exporter<E: SpanExporter + 'static>(mut self, exporter: E) -> Self {
+    ///
+    /// ```
+    /// use opentelemetry_sdk::trace::InMemorySpanExporter;
+    /// use tower_telemetry::Telemetry;
+    ///
+    /// let exporter = InMemorySpanExporter::default();
+    /// let telemetry = Telemetry::builder().with_span_exporter(exporter).build()?;
+    /// assert!(telemetry.destinations().next().unwrap().ends_with("InMemorySpanExporter"));
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    pub fn with_span_exporter<E: SpanExporter + 'static>(mut self, exporter: E) -> Self {
         self.destinations.push(Destination::exporter(exporter));
         self
     }
@@ -81,7 +99,7 @@ impl TelemetryBuilder {
     /// Hands spans to `processor`: when they start, and when they have ended, also those that
     /// record without being sampled.
     pub fn with_span_processor<P: SpanProcessor + 'static>(mut self, processor: P) -> Self {
-        self.destinations.push(Destination::Processor(Box::new(processor)));
+        self.destinations.push(Destination::processor(processor));
         self
     }
 
@@ -115,12 +133,17 @@ impl TelemetryBuilder {
     /// A setting from code cannot be used, or an endpoint from the environment cannot. The error
     /// names setting and value; nothing has been started.
     pub fn build(self) -> Result<Telemetry, BuildError> {
-        let Self { resource, sampler, propagator, mut destinations, mut env } = self;
+        let Self { service_name, mut resource, sampler, propagator, mut destinations, mut env } =
+            self;
+        if let Some(name) = service_name {
+            resource = resource.with_service_name(name);
+        }
         if destinations.is_empty() {
             destinations = destination::from_env(&mut env)?;
         }
         let resource = resource.resolve(&mut env)?;
         let sampler = sampler.unwrap_or_else(|| SamplerBuilder::from_env(&mut env)).build()?;
+        let limits = limits::from_env(&mut env);
         let batch = BatchSettings::from_env(&mut env);
         let ready = destinations
             .into_iter()
@@ -128,22 +151,24 @@ impl TelemetryBuilder {
             .collect::<Result<Vec<_>, _>>()?;
 
         // All that can fail has not: from here on threads start.
-        let mut ledgers = Vec::new();
-        let processors = ready.into_iter().map(|ready| ready.start(batch, &mut ledgers)).collect();
+        let members = ready.into_iter().map(|ready| ready.start(batch)).collect();
+        let fan_out = FanOut::new(members, &resource);
         // The SDK looks into the process's environment by itself and logs what it finds wrong there:
         // that has been judged above, or is not the environment that was asked for.
         let provider = with_default(&Dispatch::none(), SdkTracerProvider::builder)
             .with_resource(resource.clone())
             .with_sampler(sampler.clone())
-            .with_span_processor(FanOut::new(processors))
+            .with_span_limits(limits)
+            .with_span_processor(Handle(Arc::clone(&fan_out)))
             .build();
         Ok(Telemetry {
             provider,
+            fan_out,
             resource,
             sampler,
             propagator: propagator.unwrap_or_else(|| Propagator::new(TraceContext::new())),
-            ledgers,
             warnings: env.into_warnings(),
+            shutting_down: Mutex::default(),
         })
     }
 }

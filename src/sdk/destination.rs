@@ -7,8 +7,8 @@ use opentelemetry_sdk::trace::{SpanExporter, SpanProcessor};
 use crate::sdk::{
     BuildError,
     env::Env,
-    export::ledger::{Ledger, Recorded},
-    processor::batch::BatchSettings,
+    export::ledger::Ledger,
+    processor::{batch::BatchSettings, fan_out::Member},
 };
 
 /// One place to send spans to, as it was asked for.
@@ -16,32 +16,35 @@ pub(super) enum Destination {
     #[cfg(feature = "otlp-http")]
     Otlp(crate::sdk::export::Otlp),
     Exporter(Start),
-    Processor(Box<dyn SpanProcessor>),
+    Processor(&'static str, Box<dyn SpanProcessor>),
 }
 
 /// The same, with nothing left that can fail.
 pub(super) enum Ready {
     Exporter(Start),
-    Processor(Box<dyn SpanProcessor>),
+    Processor(&'static str, Box<dyn SpanProcessor>),
 }
 
 /// Puts a batch processor in front of an exporter. The exporter trait cannot be an object, so the
 /// exporter is in here.
 pub(super) struct Start {
     ledger: Arc<Ledger>,
-    start: Box<dyn FnOnce(BatchSettings) -> Box<dyn SpanProcessor> + Send + Sync>,
+    start: Box<dyn FnOnce(BatchSettings, Arc<Ledger>) -> Box<dyn SpanProcessor> + Send + Sync>,
 }
 
 impl Start {
     fn new<E: SpanExporter + 'static>(ledger: Arc<Ledger>, exporter: E) -> Self {
-        let recorded = Recorded::new(exporter, Arc::clone(&ledger));
-        Self { ledger, start: Box::new(move |batch| batch.processor(recorded)) }
+        Self { ledger, start: Box::new(move |batch, ledger| batch.processor(exporter, ledger)) }
     }
 }
 
 impl Destination {
     pub(super) fn exporter<E: SpanExporter + 'static>(exporter: E) -> Self {
         Self::Exporter(Start::new(Ledger::new(type_name::<E>()), exporter))
+    }
+
+    pub(super) fn processor<P: SpanProcessor + 'static>(processor: P) -> Self {
+        Self::Processor(type_name::<P>(), Box::new(processor))
     }
 
     #[cfg_attr(not(feature = "otlp-http"), expect(unused_variables, clippy::unnecessary_wraps))]
@@ -54,23 +57,22 @@ impl Destination {
                 Ready::Exporter(Start::new(Arc::clone(&ledger), otlp.build(ledger)?))
             }
             Self::Exporter(start) => Ready::Exporter(start),
-            Self::Processor(processor) => Ready::Processor(processor),
+            Self::Processor(name, processor) => Ready::Processor(name, processor),
         })
     }
 }
 
 impl Ready {
-    pub(super) fn start(
-        self,
-        batch: BatchSettings,
-        ledgers: &mut Vec<Arc<Ledger>>,
-    ) -> Box<dyn SpanProcessor> {
+    pub(super) fn start(self, batch: BatchSettings) -> Member {
         match self {
-            Self::Exporter(Start { ledger, start }) => {
-                ledgers.push(ledger);
-                start(batch)
+            Self::Exporter(Start { ledger, start }) => Member {
+                name: ledger.exporter().to_owned(),
+                processor: start(batch, Arc::clone(&ledger)),
+                ledger: Some(ledger),
+            },
+            Self::Processor(name, processor) => {
+                Member { name: name.to_owned(), processor, ledger: None }
             }
-            Self::Processor(processor) => processor,
         }
     }
 }
@@ -81,7 +83,7 @@ impl fmt::Debug for Destination {
             #[cfg(feature = "otlp-http")]
             Self::Otlp(otlp) => otlp.fmt(f),
             Self::Exporter(start) => f.write_str(start.ledger.exporter()),
-            Self::Processor(processor) => processor.fmt(f),
+            Self::Processor(name, _) => f.write_str(name),
         }
     }
 }
@@ -94,14 +96,21 @@ pub(super) fn from_env(env: &mut Env) -> Result<Vec<Destination>, BuildError> {
     let Some(list) = env.get(VARIABLE) else {
         return default(env);
     };
-    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let destinations = names.filter_map(|name| {
-        by_name(&name.to_ascii_lowercase()).unwrap_or_else(|reason| {
-            env.warn(VARIABLE, name, format!("{reason}; it was skipped"));
-            None
-        })
-    });
-    Ok(destinations.collect())
+    let mut destinations = Vec::new();
+    let mut seen = Vec::new();
+    for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let known = name.to_ascii_lowercase();
+        // What is named twice is still wanted once.
+        if seen.contains(&known) {
+            continue;
+        }
+        match by_name(&known) {
+            Ok(destination) => destinations.extend(destination),
+            Err(reason) => env.warn(VARIABLE, name, format!("{reason}; it was skipped")),
+        }
+        seen.push(known);
+    }
+    Ok(destinations)
 }
 
 fn by_name(name: &str) -> Result<Option<Destination>, &'static str> {
@@ -113,8 +122,7 @@ fn by_name(name: &str) -> Result<Option<Destination>, &'static str> {
         "otlp" => Err("needs the feature `otlp-http` of tower-telemetry"),
         #[cfg(feature = "console")]
         "console" => {
-            let console = crate::sdk::export::ConsoleExporter::stdout();
-            Ok(Some(Destination::Processor(Box::new(console))))
+            Ok(Some(Destination::processor(crate::sdk::export::ConsoleExporter::stdout())))
         }
         #[cfg(not(feature = "console"))]
         "console" => Err("needs the feature `console` of tower-telemetry"),

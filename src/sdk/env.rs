@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     env::{self, VarError},
+    fmt,
     str::FromStr,
 };
 
@@ -14,12 +15,15 @@ use crate::sdk::Warning;
 /// The variables, by the [specification's rules], and the warnings they have given.
 ///
 /// [specification's rules]: https://opentelemetry.io/docs/specs/otel/configuration/common/
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Env {
     /// These and no others; `None` is the process's own.
     fixed: Option<HashMap<String, String>>,
     warnings: Vec<Warning>,
 }
+
+/// A variable that is set to what is no text. Its value is not repeated: it may be a secret.
+pub(crate) struct NotUnicode;
 
 impl Env {
     pub(crate) fn process() -> Self {
@@ -30,24 +34,33 @@ impl Env {
         Self { fixed: Some(variables), warnings: Vec::new() }
     }
 
+    /// Whether this is the process's own environment.
+    #[cfg(feature = "otlp-http")]
+    pub(crate) fn is_process(&self) -> bool {
+        self.fixed.is_none()
+    }
+
     /// The variable's value, trimmed. [Empty is unset][empty].
     ///
     /// [empty]: https://opentelemetry.io/docs/specs/otel/configuration/common/#empty-value
     pub(crate) fn get(&mut self, variable: &'static str) -> Option<String> {
+        self.read(variable).unwrap_or_else(|NotUnicode| {
+            self.warn(variable, "REDACTED", "is not UTF-8 and was not used");
+            None
+        })
+    }
+
+    /// The same, where a value that cannot be read is not one to go on without.
+    pub(crate) fn read(&self, variable: &str) -> Result<Option<String>, NotUnicode> {
         let value = match &self.fixed {
-            Some(variables) => variables.get(variable)?.clone(),
+            Some(variables) => variables.get(variable).cloned(),
             None => match env::var(variable) {
-                Ok(value) => value,
-                Err(VarError::NotPresent) => return None,
-                Err(VarError::NotUnicode(value)) => {
-                    let value = value.to_string_lossy().into_owned();
-                    self.warn(variable, value, "is not UTF-8 and was not used");
-                    return None;
-                }
+                Ok(value) => Some(value),
+                Err(VarError::NotPresent) => None,
+                Err(VarError::NotUnicode(_)) => return Err(NotUnicode),
             },
         };
-        let value = value.trim();
-        (!value.is_empty()).then(|| value.to_owned())
+        Ok(value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()))
     }
 
     /// The first of the variables that is set, with its value.
@@ -65,6 +78,17 @@ impl Env {
         accept: impl Fn(&T) -> bool,
     ) -> Option<T> {
         let value = self.get(variable)?;
+        self.parse(variable, value, must, accept)
+    }
+
+    /// The same, of a value that is known already.
+    pub(crate) fn parse<T: FromStr>(
+        &mut self,
+        variable: &'static str,
+        value: String,
+        must: &'static str,
+        accept: impl Fn(&T) -> bool,
+    ) -> Option<T> {
         let number = value.parse().ok().filter(accept);
         if number.is_none() {
             self.warn(variable, value, format!("{must}; the default is used"));
@@ -79,12 +103,26 @@ impl Env {
         reason: impl Into<Cow<'static, str>>,
     ) {
         let warning = Warning::new(variable, value, reason);
+        // Two exporters may ask for the same variable.
+        if self.warnings.contains(&warning) {
+            return;
+        }
         warn!(target: env!("CARGO_PKG_NAME"), "{warning}");
         self.warnings.push(warning);
     }
 
     pub(crate) fn into_warnings(self) -> Vec<Warning> {
         self.warnings
+    }
+}
+
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values may be secrets.
+        match &self.fixed {
+            Some(variables) => f.debug_set().entries(variables.keys()).finish(),
+            None => f.write_str("process"),
+        }
     }
 }
 
@@ -102,6 +140,20 @@ mod tests {
         assert_eq!(env("  ").get("V"), None);
         assert_eq!(env(" a ").get("V").as_deref(), Some("a"));
         assert_eq!(env("a").get("W"), None);
+    }
+
+    #[test]
+    fn the_same_warning_is_given_once() {
+        let mut env = env("-5");
+        for _ in 0..2 {
+            assert_eq!(env.number::<u32>("V", "must be a number", |_| true), None);
+        }
+        assert_eq!(env.into_warnings().len(), 1);
+    }
+
+    #[test]
+    fn values_are_not_shown() {
+        assert_eq!(format!("{:?}", env("s3cret")), r#"{"V"}"#);
     }
 
     #[test]

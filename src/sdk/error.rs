@@ -2,6 +2,9 @@
 
 use std::{borrow::Cow, error::Error, fmt};
 
+/// The most of a stranger's text that is worth repeating.
+const LONGEST: usize = 256;
+
 /// A setting that cannot be used.
 ///
 /// It says which setting and which value, in its message and through [`setting`](Self::setting)
@@ -36,7 +39,7 @@ impl BuildError {
     ) -> Self {
         Self(Box::new(Inner {
             setting: setting.into(),
-            value: value.to_string(),
+            value: legible(&value.to_string()),
             reason: reason.into(),
             source: None,
         }))
@@ -98,7 +101,7 @@ impl Warning {
         value: impl Into<String>,
         reason: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { variable: variable.into(), value: value.into(), reason: reason.into() }
+        Self { variable: variable.into(), value: legible(&value.into()), reason: reason.into() }
     }
 
     /// The variable's name.
@@ -123,13 +126,15 @@ impl fmt::Display for Warning {
 /// Spans that did not make it, and why.
 ///
 /// Returned by [`Telemetry::shutdown`](crate::Telemetry::shutdown) and
-/// [`Telemetry::force_flush`](crate::Telemetry::force_flush). It covers all that has failed since
-/// the last of these calls.
+/// [`Telemetry::force_flush`](crate::Telemetry::force_flush). It covers what has failed since the
+/// last of these calls: what a collector refused, what could not be sent, and, once the exporters
+/// are shut down, what found the queue full.
 pub struct ExportError {
     failures: Vec<Failure>,
 }
 
 /// What went wrong in one place.
+#[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) spans: u64,
     pub(crate) timed_out: bool,
@@ -142,11 +147,11 @@ impl ExportError {
         if failures.is_empty() { Ok(()) } else { Err(Self { failures }) }
     }
 
-    /// How many spans are known to be lost. Those that wait in a queue when the deadline passes are
-    /// not among them: nobody has counted them.
+    /// How many spans are known to be lost; a span that is lost to two exporters counts twice.
+    /// Those that still waited when the deadline passed are not among them.
     #[must_use]
     pub fn failed_spans(&self) -> u64 {
-        self.failures.iter().map(|failure| failure.spans).sum()
+        self.failures.iter().fold(0, |sum, failure| failure.spans.saturating_add(sum))
     }
 
     /// Whether the deadline passed before everything was out.
@@ -158,11 +163,11 @@ impl ExportError {
 
 impl fmt::Display for ExportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("telemetry was lost: ")?;
+        f.write_str("not all spans were exported: ")?;
         for (at, failure) in self.failures.iter().enumerate() {
             f.write_str(if at == 0 { "" } else { "; " })?;
             if failure.spans > 0 {
-                write!(f, "{} spans: ", failure.spans)?;
+                write!(f, "{}: ", count(failure.spans))?;
             }
             f.write_str(&failure.reason)?;
         }
@@ -177,3 +182,62 @@ impl fmt::Debug for ExportError {
 }
 
 impl Error for ExportError {}
+
+/// So many spans, in words.
+pub(crate) fn count(spans: u64) -> String {
+    match spans {
+        1 => "1 span".to_owned(),
+        _ => format!("{spans} spans"),
+    }
+}
+
+/// A stranger's text as it may stand in a message or a log: without control characters, and not
+/// too long.
+pub(crate) fn legible(text: &str) -> String {
+    let mut legible = String::new();
+    for char in text.chars() {
+        if legible.len() >= LONGEST {
+            legible.push('…');
+            break;
+        }
+        if char.is_control() {
+            legible.extend(char.escape_default());
+        } else {
+            legible.push(char);
+        }
+    }
+    legible
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strangers_text_is_cut_and_commands_nothing() {
+        assert_eq!(legible("a\u{1b}[2J\r\nb"), "a\\u{1b}[2J\\r\\nb");
+        assert_eq!(legible(&"x".repeat(100_000)).chars().count(), LONGEST + 1);
+        assert_eq!(BuildError::new("setting", "\n", "is bad").value(), "\\n");
+        assert_eq!(Warning::new("V", "\n", "is bad").value(), "\\n");
+    }
+
+    #[test]
+    fn an_export_error_adds_up_and_names_each_failure() {
+        let failure = |spans, timed_out, reason: &str| Failure {
+            spans,
+            timed_out,
+            reason: reason.to_owned(),
+        };
+        assert!(ExportError::check(Vec::new()).is_ok());
+        let failures =
+            vec![failure(u64::MAX, false, "a"), failure(1, false, "b"), failure(0, true, "c")];
+        let error = ExportError::check(failures).unwrap_err();
+        assert_eq!(error.failed_spans(), u64::MAX);
+        assert!(error.is_timeout());
+        let message = format!("not all spans were exported: {} spans: a; 1 span: b; c", u64::MAX);
+        assert_eq!(error.to_string(), message);
+        assert_eq!(format!("{error:?}"), message);
+        let error = ExportError::check(vec![failure(2, false, "a")]).unwrap_err();
+        assert!(!error.is_timeout());
+    }
+}

@@ -60,9 +60,13 @@
 //! | `OTEL_EXPORTER_OTLP_PROTOCOL`, `…_TRACES_PROTOCOL` | `http/protobuf` | the default |
 //! | `OTEL_EXPORTER_OTLP_HEADERS`, `…_TRACES_HEADERS` | none | the pair is skipped |
 //! | `OTEL_EXPORTER_OTLP_TIMEOUT`, `…_TRACES_TIMEOUT` | `10000` (ms; 0 is no limit) | the default |
-//! | `OTEL_BSP_SCHEDULE_DELAY` | `5000` (ms) | the default |
-//! | `OTEL_BSP_MAX_QUEUE_SIZE` | `2048` (spans) | the default |
+//! | `OTEL_BSP_SCHEDULE_DELAY` | `5000` (ms, above 0) | the default |
+//! | `OTEL_BSP_MAX_QUEUE_SIZE` | `2048` (spans, 1 to 1048576) | the default |
 //! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` | `512` (spans), at most the queue's size | the default |
+//! | `OTEL_ATTRIBUTE_COUNT_LIMIT` | `128`, for spans without a limit of their own | the default |
+//! | `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `…_EVENT_…`, `…_LINK_…` | `128` | the default |
+//! | `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT` | `128` | the default |
+//! | `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` | no proxy | no proxy |
 //!
 //! Sources: [general], [OTLP exporter].
 //!
@@ -82,6 +86,7 @@ mod destination;
 mod telemetry;
 mod resource;
 mod sampler;
+mod limits;
 mod processor;
 pub mod export;
 mod env;

@@ -2,8 +2,8 @@
 
 use std::{
     fmt,
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use opentelemetry::{
@@ -12,7 +12,6 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{
     Resource,
-    error::OTelSdkError,
     trace::{SdkTracer, SdkTracerProvider},
 };
 
@@ -20,9 +19,7 @@ use crate::{
     propagation::Propagator,
     providers::Providers,
     scope::scope,
-    sdk::{
-        ExportError, Sampler, TelemetryBuilder, Warning, error::Failure, export::ledger::Ledger,
-    },
+    sdk::{ExportError, Sampler, TelemetryBuilder, Warning, processor::fan_out::FanOut},
     tracer::{StartSpan, Started, TracerSource},
 };
 
@@ -52,8 +49,10 @@ pub struct Telemetry {
     pub(super) resource: Resource,
     pub(super) sampler: Sampler,
     pub(super) propagator: Propagator,
-    pub(super) ledgers: Vec<Arc<Ledger>>,
+    pub(super) fan_out: Arc<FanOut>,
     pub(super) warnings: Vec<Warning>,
+    /// Held while one shuts down, so that another waits for that.
+    pub(super) shutting_down: Mutex<()>,
 }
 
 impl Telemetry {
@@ -96,55 +95,53 @@ impl Telemetry {
         &self.warnings
     }
 
-    /// Exports what has ended so far and waits for it, for at most 5 seconds per exporter. Blocks
-    /// the thread.
+    /// Where spans go, in words fit for a log: `OTLP to localhost:4318/v1/traces`.
+    pub fn destinations(&self) -> impl Iterator<Item = &str> {
+        self.fan_out.names()
+    }
+
+    /// Exports what has ended so far and waits for it, for at most 5 seconds. Blocks the thread.
+    ///
+    /// ```
+    /// use tower_telemetry::Telemetry;
+    ///
+    /// let telemetry = Telemetry::builder().with_service_name("shop").build()?;
+    /// // A platform that stops the process after each request wants this before the answer.
+    /// telemetry.force_flush()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
     /// Something could not be exported, now or since the last report.
     pub fn force_flush(&self) -> Result<(), ExportError> {
-        self.report(self.provider.force_flush())
+        ExportError::check(self.fan_out.flush())
     }
 
-    /// Exports what has ended so far, waits for it until `deadline` has passed, and ends the
-    /// exporters. Spans that end later are lost. Blocks the thread for that long at most; under a
-    /// current-thread runtime, call it when nothing else has to run.
+    /// Exports what has ended so far, waits for it until `timeout` has passed, and ends the
+    /// exporters. Spans that end later are lost. Blocks the thread for that long at most, also if an
+    /// exporter hangs; under a current-thread runtime, call it when nothing else has to run.
     ///
-    /// A second call has nothing left to do and is fine.
+    /// A second call waits for the first, and then has nothing left to do and to tell.
+    ///
+    /// Dropping a `Telemetry` that is not global, and the layers that hold on to it, does the same
+    /// with a timeout of 5 seconds and tells nobody.
     ///
     /// # Errors
     ///
-    /// Something could not be exported, now or since the last report, or not before the deadline.
-    pub fn shutdown(&self, deadline: Duration) -> Result<(), ExportError> {
-        let started = Instant::now();
-        let result = self.provider.shutdown_with_timeout(deadline);
-        self.report(match result {
-            Err(OTelSdkError::AlreadyShutdown) => Ok(()),
-            // Some of the SDK's parts say so in words only.
-            Err(_) if started.elapsed() >= deadline => Err(OTelSdkError::Timeout(deadline)),
-            result => result,
-        })
-    }
-
-    fn report(&self, result: Result<(), OTelSdkError>) -> Result<(), ExportError> {
-        let mut failures: Vec<Failure> =
-            self.ledgers.iter().filter_map(|ledger| ledger.take()).collect();
-        if let Err(error) = result {
-            let (timed_out, reason) = match error {
-                OTelSdkError::Timeout(deadline) => {
-                    (true, format!("not everything was exported within {deadline:?}"))
-                }
-                error => (false, error.to_string()),
-            };
-            failures.push(Failure { spans: 0, timed_out, reason });
-        }
-        ExportError::check(failures)
+    /// Something could not be exported, now or since the last report, or not before the timeout.
+    pub fn shutdown(&self, timeout: Duration) -> Result<(), ExportError> {
+        let _one_at_a_time = self.shutting_down.lock().unwrap_or_else(PoisonError::into_inner);
+        // The result is text; the findings are told below.
+        let _ = self.provider.shutdown_with_timeout(timeout);
+        ExportError::check(self.fan_out.take_found())
     }
 }
 
 impl fmt::Debug for Telemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Telemetry")
+            .field("destinations", &self.destinations().collect::<Vec<_>>())
             .field("resource", &self.resource)
             .field("sampler", &self.sampler)
             .field("propagator", &self.propagator)
@@ -157,8 +154,9 @@ impl From<&Telemetry> for Providers {
     fn from(telemetry: &Telemetry) -> Self {
         let tracer = telemetry.provider.tracer_with_scope(scope());
         let sampler = telemetry.sampler.clone();
+        let observed = telemetry.fan_out.has_foreign();
         Self {
-            tracer: TracerSource::Given(Arc::new(KnownTracer { tracer, sampler })),
+            tracer: TracerSource::Given(Arc::new(KnownTracer { tracer, sampler, observed })),
             propagator: telemetry.propagator.clone(),
         }
     }
@@ -168,6 +166,8 @@ impl From<&Telemetry> for Providers {
 struct KnownTracer {
     tracer: SdkTracer,
     sampler: Sampler,
+    /// Whether a processor that is not ours sees spans start.
+    observed: bool,
 }
 
 impl StartSpan for KnownTracer {
@@ -176,6 +176,6 @@ impl StartSpan for KnownTracer {
     }
 
     fn wants_start_attributes(&self, parent_cx: &Context) -> bool {
-        self.sampler.wants_start_attributes(parent_cx)
+        self.sampler.wants_start_attributes(parent_cx, self.observed)
     }
 }

@@ -45,7 +45,7 @@ fn parse(authority: &str) -> Option<(&str, Option<u16>)> {
 fn is_host(host: &str) -> bool {
     !host.is_empty()
         && host.len() <= LONGEST_HOST
-        && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@<>\"\\^`{|}".contains(&byte))
+        && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@[]<>\"\\^`{|}".contains(&byte))
 }
 
 #[cfg(test)]
@@ -78,6 +78,8 @@ mod tests {
             ("ho st", None),
             ("host/path", None),
             ("<script>", None),
+            ("ho]st", None),
+            ("[::[1]", None),
         ] {
             assert_eq!(parse(authority), expected, "{authority:?}");
         }

@@ -42,21 +42,18 @@ impl<B: Body> Body for ResponseBody<B> {
             return this.inner.poll_frame(task_cx);
         };
         let frame = ready!(guard.run(|| this.inner.as_mut().poll_frame(task_cx)));
-        let outcome = match &frame {
+        match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     guard.data(u64::try_from(data.remaining()).unwrap_or(u64::MAX));
                 }
                 // Whoever reads may not ask again once the body says that it has ended.
-                (frame.is_trailers() || this.inner.is_end_stream()).then_some(Outcome::Complete)
+                if frame.is_trailers() || this.inner.is_end_stream() {
+                    guard.end(Outcome::Complete);
+                }
             }
-            Some(Err(_)) => Some(Outcome::Failed(type_name::<B::Error>())),
-            None => Some(Outcome::Complete),
-        };
-        if let Some((guard, outcome)) =
-            outcome.and_then(|outcome| this.guard.take().zip(Some(outcome)))
-        {
-            guard.end(outcome);
+            Some(Err(_)) => guard.end(Outcome::Failed(type_name::<B::Error>())),
+            None => guard.end(Outcome::Complete),
         }
         Poll::Ready(frame)
     }
@@ -78,6 +75,6 @@ impl<B: Default> Default for ResponseBody<B> {
 
 impl<B> fmt::Debug for ResponseBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseBody").field("ended", &self.guard.is_none()).finish_non_exhaustive()
+        f.debug_struct("ResponseBody").field("span", &self.guard).finish_non_exhaustive()
     }
 }

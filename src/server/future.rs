@@ -44,13 +44,15 @@ where
         let this = self.project();
         let result = ready!(match this.guard {
             Some(guard) => guard.run(|| this.inner.poll(task_cx)),
+            // Polled again after it was ready: what that means is the inner future's business.
             None => this.inner.poll(task_cx),
         });
         let guard = this.guard.take();
-        Poll::Ready(match result {
-            Ok(response) => Ok(response::wrap(response, guard)),
-            Err(error) => {
-                if let Some(guard) = guard {
+        Poll::Ready(match (result, guard) {
+            (Ok(response), Some(guard)) => Ok(response::wrap(response, guard)),
+            (Ok(response), None) => Ok(response.map(|body| ResponseBody::new(body, None))),
+            (Err(error), guard) => {
+                if let Some(mut guard) = guard {
                     guard.end(Outcome::Failed(type_name::<E>()));
                 }
                 Err(error)

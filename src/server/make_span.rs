@@ -11,11 +11,15 @@ use opentelemetry::{
 use crate::{
     exchange::guard::Guard,
     semconv::{host, keys, method, redact, url},
-    server::{layer::Config, response::ends_with_head, route::matched_route},
+    server::{
+        layer::Config,
+        response::ends_with_head,
+        route::{matched_route, target},
+    },
 };
 
 /// How many attributes a span has at most, with the two that come at its end.
-const MOST_ATTRIBUTES: usize = 13;
+const MOST_ATTRIBUTES: usize = 12;
 
 /// Starts the server span of `request`.
 ///
@@ -53,7 +57,7 @@ fn name<B>(request: &Request<B>) -> Cow<'static, str> {
 ///
 /// [table]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
 fn attributes<B>(request: &Request<B>) -> Vec<KeyValue> {
-    let (uri, headers) = (request.uri(), request.headers());
+    let (uri, headers) = (target(request), request.headers());
     let mut attributes = Vec::with_capacity(MOST_ATTRIBUTES);
 
     let method = method::known(request.method());

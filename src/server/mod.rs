@@ -57,8 +57,10 @@
 //! # Where to put it
 //!
 //! On the router, with [`Router::layer`], it sees every request, also those that match no route,
-//! and it knows the route: spans are named `GET /items/{id}`. Around the whole router it sees more
-//! (what other layers do to the request), but axum has not routed yet, so the name is `GET`:
+//! and it knows the route: spans are named `GET /items/{id}`. (Of a service that was mounted with
+//! `nest_service` axum does not tell.) Around the whole router it sees more, such as what other
+//! layers do to the request, but axum has not routed yet, so the name is `GET`. Choose one of the
+//! two: two layers make two spans.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -71,6 +73,12 @@
 //! # let _ = app;
 //! ```
 //!
+//! # Whose child a span is
+//!
+//! That of the span in the request's headers, as far as the propagator finds one there. If not, that
+//! of the span that is current where the service is called, which in a server is none: then the span
+//! begins a trace.
+//!
 //! # Attributes
 //!
 //! | attribute | when | value |
@@ -78,7 +86,7 @@
 //! | `http.request.method` | always | the method, or `_OTHER` |
 //! | `http.request.method_original` | the method is not a known one | the method as sent |
 //! | `http.route` | axum has matched one (feature `axum`) | `/items/{id}` |
-//! | `url.path` | always | the path as sent |
+//! | `url.path` | always | the path as sent, also on a nested router |
 //! | `url.query` | there is one | as sent, [secrets redacted][redacted] |
 //! | `url.scheme` | always | the target's, else `http` |
 //! | `server.address`, `server.port` | known | from `:authority` or `Host` |
@@ -99,12 +107,13 @@
 //! | the response has no body to wait for: an empty one, `HEAD`, 1xx, 204, 304, a successful `CONNECT` | by status code | status code if 5xx |
 //! | the body gives its trailers, or its last frame | by status code | status code if 5xx |
 //! | the body gives an error | error | the name of the error's type |
-//! | the body is dropped after as many bytes as `Content-Length` said | by status code | status code if 5xx |
-//! | the body is dropped earlier: the client is gone | error | `cancelled` |
-//! | the future is dropped before the response | error | `cancelled` |
-//! | the service or the body panics | error | `panic` |
+//! | the body is dropped after as many bytes as `Content-Length`, or its exact size hint, said | by status code | status code if 5xx |
+//! | the body is dropped earlier: the client is gone, or a layer outside wants no more of it | error | `cancelled` |
+//! | the future is dropped before the response: the same | error | `cancelled` |
+//! | the service or the body panics, or what holds one of them does | error | `panic` |
 //!
-//! *By status code* is [as the conventions have it][status]: 5xx is an error, all else is left
+//! The name of an error's type is Rust's, such as `std::io::error::Error`; of an error in a box it
+//! says no more than that. *By status code* is [as the conventions have it][status]: 5xx is an error, all else is left
 //! unset. Where there was a response, its status code is on the span, whatever came after.
 //!
 //! A clone of the span's Context that is kept elsewhere, by a spawned task for one, does not keep

@@ -10,19 +10,11 @@ use crate::{
 
 /// Puts the body into a wrapper that holds the guard; ends the span here where the head is all
 /// there is.
-pub(super) fn wrap<B: Body>(
-    response: Response<B>,
-    guard: Option<Guard>,
-) -> Response<ResponseBody<B>> {
-    let Some(mut guard) = guard else {
-        return response.map(|body| ResponseBody::new(body, None));
-    };
-    let status_code = response.status();
+pub(super) fn wrap<B: Body>(response: Response<B>, mut guard: Guard) -> Response<ResponseBody<B>> {
     let length = content_length(response.headers()).or_else(|| response.body().size_hint().exact());
-    let head_is_all = guard.head(status_code, length);
+    let head_is_all = guard.head(response.status(), length);
     if head_is_all || response.body().is_end_stream() {
         guard.end(Outcome::Complete);
-        return response.map(|body| ResponseBody::new(body, None));
     }
     response.map(|body| ResponseBody::new(body, Some(guard)))
 }
@@ -45,5 +37,7 @@ pub(super) fn ends_with_head(method: &Method) -> fn(StatusCode) -> bool {
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    let digits = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
+    // `parse` alone would take a sign.
+    digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
 }

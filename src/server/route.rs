@@ -1,6 +1,6 @@
-//! The route: the pattern that the router matched, as far as it has matched one yet.
+//! The route: the pattern that the router matched, and the target it was matched with.
 
-use http::Extensions;
+use http::{Extensions, Request, Uri};
 
 /// axum's matched path, where there is one. A layer around the whole router comes too early for
 /// it.
@@ -13,4 +13,17 @@ pub(super) fn matched_route(extensions: &Extensions) -> Option<&str> {
 #[cfg(not(feature = "axum"))]
 pub(super) fn matched_route(_: &Extensions) -> Option<&str> {
     None
+}
+
+/// The target as it was sent: axum takes the prefix off a nested router's.
+#[cfg(feature = "axum")]
+pub(super) fn target<B>(request: &Request<B>) -> &Uri {
+    let original = request.extensions().get::<axum::extract::OriginalUri>();
+    original.map_or_else(|| request.uri(), |original| &original.0)
+}
+
+/// The target as it was sent.
+#[cfg(not(feature = "axum"))]
+pub(super) fn target<B>(request: &Request<B>) -> &Uri {
+    request.uri()
 }

@@ -148,6 +148,20 @@ async fn the_route_is_axums_matched_path() {
     }
 }
 
+#[tokio::test]
+async fn a_nested_router_has_the_whole_path() {
+    let recorder = Recorder::new();
+    let items = Router::new().route("/{id}", get(|| async { "an item" })).layer(recorder.layer());
+    let app = Router::new().nest("/items", items);
+    let request = Request::builder().uri("/items/42?a=b").body(axum::body::Body::empty()).unwrap();
+    app.oneshot(request).await.unwrap().into_body().collect().await.unwrap();
+    let span = Described::from(recorder.span());
+    assert_eq!(span.name, "GET /items/{id}");
+    assert_eq!(span.attributes["http.route"], "/items/{id}".into());
+    assert_eq!(span.attributes["url.path"], "/items/42".into());
+    assert_eq!(span.attributes["url.query"], "a=b".into());
+}
+
 /// Drops all, and tells through a name that it adds what it was given.
 #[derive(Clone, Debug)]
 struct LooksAtAttributes;

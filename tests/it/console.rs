@@ -2,7 +2,8 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -207,6 +208,154 @@ fn a_closed_output_hurts_nobody() {
     }
     telemetry.shutdown(Duration::from_secs(5)).unwrap();
     assert_eq!(*tries.lock().unwrap(), 1);
+}
+
+#[test]
+fn an_output_that_makes_spans_of_its_own_is_no_deadlock() {
+    struct Traced {
+        screen: Screen,
+        tracer: Arc<Mutex<Option<SdkTracer>>>,
+    }
+
+    impl Write for Traced {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Once, or it would go on for ever.
+            if let Some(tracer) = self.tracer.lock().unwrap().take() {
+                end(&start(&tracer, &Context::new(), "writing", 0), 1);
+            }
+            self.screen.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let screen = Screen::default();
+    let writers = Arc::new(Mutex::new(None));
+    let console = ConsoleExporter::new(Traced { screen: screen.clone(), tracer: writers.clone() });
+    let (telemetry, tracer) = telemetry("shop", &console);
+    *writers.lock().unwrap() = Some(tracer.clone());
+    end(&start(&tracer, &Context::new(), "outer", 0), 1);
+    let text = screen.text();
+    assert!(text.contains("shop  outer") && text.contains("shop  writing"), "{text}");
+    telemetry.shutdown(Duration::from_secs(5)).unwrap();
+}
+
+#[test]
+fn a_slow_output_holds_up_the_one_that_writes_and_nobody_else() {
+    struct Slow {
+        screen: Screen,
+        entered: mpsc::Sender<()>,
+        go: mpsc::Receiver<()>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.entered.send(());
+            let _ = self.go.recv();
+            self.screen.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let screen = Screen::default();
+    let (entered, enters) = mpsc::channel();
+    let (release, go) = mpsc::channel();
+    let console = ConsoleExporter::new(Slow { screen: screen.clone(), entered, go });
+    let (telemetry, tracer) = telemetry("shop", &console);
+    thread::scope(|scope| {
+        let writes = scope.spawn(|| end(&start(&tracer, &Context::new(), "first", 0), 1));
+        enters.recv().unwrap();
+        // Some of these find the waiting text at its limit.
+        for _ in 0..10_000 {
+            end(&start(&tracer, &Context::new(), "meanwhile", 0), 1);
+        }
+        assert!(!writes.is_finished());
+        assert_eq!(screen.text(), "");
+        let error = telemetry.shutdown(Duration::from_millis(100)).unwrap_err();
+        assert!(error.to_string().contains("ConsoleExporter: not done within 100ms"), "{error}");
+        drop(release);
+    });
+    let text = screen.text();
+    let shown = text.matches("shop  meanwhile").count();
+    let left_out = text.lines().find(|line| line.contains("trees were left out")).unwrap();
+    let left_out: usize =
+        left_out.trim_start_matches('(').split(' ').next().unwrap().parse().unwrap();
+    assert_eq!(shown + left_out, 10_000);
+    assert!(shown > 1_000, "{shown}");
+    assert!(text.starts_with("trace ") && text.contains("shop  first"));
+}
+
+#[test]
+fn an_output_that_panics_is_closed() {
+    struct Panics(Arc<Mutex<u32>>);
+
+    impl Write for Panics {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            *self.0.lock().unwrap() += 1;
+            panic!("the output panics, as it was told to");
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let tries = Arc::new(Mutex::new(0));
+    let (telemetry, tracer) = telemetry("shop", &ConsoleExporter::new(Panics(tries.clone())));
+    for _ in 0..3 {
+        end(&start(&tracer, &Context::new(), "span", 0), 1);
+    }
+    telemetry.shutdown(Duration::from_secs(5)).unwrap();
+    assert_eq!(*tries.lock().unwrap(), 1);
+}
+
+#[test]
+fn a_flush_prints_what_has_ended() {
+    let screen = Screen::default();
+    let (telemetry, tracer) = telemetry("shop", &ConsoleExporter::new(screen.clone()));
+    let root = start(&tracer, &Context::new(), "root", 0);
+    end(&start(&tracer, &root, "child", 1), 2);
+    telemetry.force_flush().unwrap();
+    assert!(screen.text().contains("shop  child"));
+    end(&root, 3);
+    assert!(screen.text().contains("shop  root"));
+    assert_eq!(screen.text().matches("shop  child").count(), 1);
+}
+
+#[test]
+fn spans_that_are_each_others_parents_are_shown_all_the_same() {
+    let screen = Screen::default();
+    let provider = SdkTracerProvider::builder()
+        .with_id_generator(SameIds)
+        .with_batch_exporter(ConsoleExporter::new(screen.clone()))
+        .build();
+    let tracer = provider.tracer("test");
+    // All have the same id, so each is its own parent.
+    let root = start(&tracer, &Context::new(), "root", 0);
+    end(&start(&tracer, &root, "child", 1), 2);
+    end(&start(&tracer, &root, "other", 2), 3);
+    provider.shutdown().unwrap();
+    let text = screen.text();
+    assert!(text.contains("2 spans"), "{text}");
+    assert!(text.contains("child") && text.contains("other"), "{text}");
+}
+
+#[derive(Debug)]
+struct SameIds;
+
+impl opentelemetry_sdk::trace::IdGenerator for SameIds {
+    fn new_trace_id(&self) -> opentelemetry::TraceId {
+        1_u128.into()
+    }
+
+    fn new_span_id(&self) -> opentelemetry::SpanId {
+        1_u64.into()
+    }
 }
 
 #[test]

@@ -153,6 +153,24 @@ fn two_requests_interleaved_on_one_thread_do_not_see_each_other() {
 }
 
 #[test]
+fn what_is_polled_after_a_head_that_is_all_sees_the_span_still() {
+    // An HTTP/2 server asks for a body where HTTP/1 has none.
+    let recorder = Recorder::new();
+    let inner = service_fn(|_: Request<()>| async {
+        let look = || assert_ne!(current(), SpanId::INVALID);
+        Ok::<_, Infallible>(Response::new(Script::new([Step::Look(look), Step::Data("x")])))
+    });
+    let mut service = recorder.layer().layer(inner);
+    let request = Request::builder().method("HEAD").body(()).unwrap();
+    let response = assert_ready_ok!(task::spawn(service.call(request)).poll());
+    assert_eq!(recorder.spans().len(), 1);
+    let mut body = task::spawn(response.into_body());
+    assert_ready_ok!(body.enter(|cx, body| body.poll_frame(cx)).map(Option::unwrap));
+    assert!(assert_ready!(body.enter(|cx, body| body.poll_frame(cx))).is_none());
+    assert_eq!(recorder.spans().len(), 1);
+}
+
+#[test]
 fn the_body_of_a_span_that_does_not_record_sees_its_context_too() {
     // A span that is sampled out is still whose child an outgoing call is.
     let provider = opentelemetry_sdk::trace::SdkTracerProvider::builder()

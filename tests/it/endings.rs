@@ -1,20 +1,31 @@
 //! What ends a span: the table in the server module's docs, row by row.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     task::Poll,
+    time::{Duration, Instant, SystemTime},
 };
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::{Body, SizeHint};
-use opentelemetry::{Context, trace::Status};
+use opentelemetry::{
+    Context, InstrumentationScope, KeyValue,
+    trace::{
+        Span, SpanBuilder, SpanContext, Status, TraceFlags, TraceState, Tracer, TracerProvider,
+    },
+};
 use opentelemetry_sdk::trace::SpanData;
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
 use tower::{Layer, Service, service_fn};
-use tower_telemetry::server::ResponseBody;
+use tower_telemetry::{TraceLayer, server::ResponseBody};
 
 use crate::support::{
     body::{Script, Step},
@@ -299,6 +310,179 @@ fn unwinding_from_elsewhere_is_no_cancellation() {
     });
     assert!(catch_unwind(unwinding).is_err());
     assert_error(&recorder.span(), "panic", Some("200"));
+}
+
+#[test]
+fn a_body_longer_than_announced_is_complete_when_it_is_dropped() {
+    let recorder = Recorder::new();
+    let mut response = Response::new(Script::new([Step::Data("abc"), Step::Data("more")]));
+    response.headers_mut().insert(header::CONTENT_LENGTH, "2".parse().unwrap());
+    let mut body = task::spawn(respond(&recorder, Request::new(()), response).into_body());
+    assert_ready_ok!(frame!(body).map(Option::unwrap));
+    drop(body);
+    assert_fine(&recorder.span(), "200");
+}
+
+#[test]
+fn the_announced_length_is_the_headers_before_the_bodys() {
+    let recorder = Recorder::new();
+    let mut script = Script::new([Step::Data("abc"), Step::Data("de")]);
+    script.size_hint = SizeHint::with_exact(3);
+    let mut response = Response::new(script);
+    response.headers_mut().insert(header::CONTENT_LENGTH, "5".parse().unwrap());
+    let mut body = task::spawn(respond(&recorder, Request::new(()), response).into_body());
+    assert_ready_ok!(frame!(body).map(Option::unwrap));
+    drop(body);
+    assert_error(&recorder.span(), "cancelled", Some("200"));
+}
+
+#[test]
+fn a_5xx_response_dropped_early_is_cancelled_with_its_status_code() {
+    let recorder = Recorder::new();
+    let mut response = Response::new(Script::new([Step::Data("sorry")]));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    drop(respond(&recorder, Request::new(()), response));
+    assert_error(&recorder.span(), "cancelled", Some("503"));
+}
+
+#[test]
+fn a_span_ends_once_however_often_it_could() {
+    // The SDK hides a second end, so this tracer counts.
+    let ends = Arc::new(AtomicU32::new(0));
+    let provider = Counting(Arc::clone(&ends));
+    let layer = TraceLayer::new().with_tracer_provider(&provider);
+    let inner = service_fn(|_: Request<()>| async {
+        let trailers = Step::Trailers(HeaderMap::new());
+        let script = Script::new([Step::Data("a"), trailers, Step::Error]).telling_its_end();
+        Ok::<_, Infallible>(Response::new(script))
+    });
+    let mut service = layer.layer(inner);
+    let response = assert_ready_ok!(task::spawn(service.call(Request::new(()))).poll());
+    let mut body = task::spawn(response.into_body());
+    assert_ready_ok!(frame!(body).map(Option::unwrap));
+    assert_eq!(ends.load(Ordering::Relaxed), 0);
+    assert_ready_ok!(frame!(body).map(Option::unwrap));
+    assert_eq!(ends.load(Ordering::Relaxed), 1);
+    assert_ready_err!(frame!(body).map(Option::unwrap));
+    assert!(assert_ready!(frame!(body)).is_none());
+    drop(body);
+    assert_eq!(ends.load(Ordering::Relaxed), 1);
+}
+
+/// Makes spans that record nothing but how often they were ended.
+#[derive(Debug)]
+struct Counting(Arc<AtomicU32>);
+
+#[derive(Debug)]
+struct CountingSpan {
+    ends: Arc<AtomicU32>,
+    span_context: SpanContext,
+}
+
+impl TracerProvider for Counting {
+    type Tracer = Self;
+
+    fn tracer_with_scope(&self, _: InstrumentationScope) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Tracer for Counting {
+    type Span = CountingSpan;
+
+    fn build_with_context(&self, _: SpanBuilder, _: &Context) -> CountingSpan {
+        CountingSpan {
+            ends: Arc::clone(&self.0),
+            span_context: SpanContext::new(
+                1_u128.into(),
+                1_u64.into(),
+                TraceFlags::SAMPLED,
+                false,
+                TraceState::NONE,
+            ),
+        }
+    }
+}
+
+impl Span for CountingSpan {
+    fn add_event_with_timestamp<T>(&mut self, _: T, _: SystemTime, _: Vec<KeyValue>)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+    }
+
+    fn span_context(&self) -> &SpanContext {
+        &self.span_context
+    }
+
+    fn is_recording(&self) -> bool {
+        true
+    }
+
+    fn set_attribute(&mut self, _: KeyValue) {}
+
+    fn set_status(&mut self, _: Status) {}
+
+    fn update_name<T: Into<Cow<'static, str>>>(&mut self, _: T) {}
+
+    fn add_link(&mut self, _: SpanContext, _: Vec<KeyValue>) {}
+
+    fn end_with_timestamp(&mut self, _: SystemTime) {
+        self.ends.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Looks, when it is dropped, how many spans have ended.
+struct LooksWhenDropped {
+    recorder: Recorder,
+    seen: Arc<AtomicU32>,
+}
+
+impl Drop for LooksWhenDropped {
+    fn drop(&mut self) {
+        let ended = u32::try_from(self.recorder.spans().len()).unwrap();
+        self.seen.store(ended, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_span_that_is_let_go_of_ends_after_what_was_inside() {
+    // What the service has held may end spans of its own, below this one.
+    let recorder = Recorder::new();
+    let seen = Arc::new(AtomicU32::new(u32::MAX));
+    let held = LooksWhenDropped { recorder: recorder.clone(), seen: Arc::clone(&seen) };
+    let mut held = Some(held);
+    let inner = service_fn(move |_: Request<()>| {
+        let held = held.take();
+        async move {
+            std::future::pending::<()>().await;
+            drop(held);
+            Ok::<_, Infallible>(Response::new(String::new()))
+        }
+    });
+    let mut service = recorder.layer().layer(inner);
+    drop(service.call(Request::new(())));
+    assert_eq!(seen.load(Ordering::Relaxed), 0);
+    assert_eq!(recorder.spans().len(), 1);
+}
+
+#[test]
+fn a_span_is_as_long_as_its_exchange_by_one_clock() {
+    let recorder = Recorder::new();
+    let before = SystemTime::now();
+    let body = body(&recorder, Script::new([Step::Data("a")]));
+    let clock = Instant::now();
+    while clock.elapsed() < Duration::from_millis(5) {
+        std::hint::spin_loop();
+    }
+    drop(body);
+    let after = SystemTime::now();
+    let span = recorder.span();
+    let duration = span.end_time.duration_since(span.start_time).unwrap();
+    assert!(duration >= Duration::from_millis(5), "{duration:?}");
+    // The wall clock may have been set meanwhile, but not by that much.
+    let slack = Duration::from_secs(60);
+    assert!(span.start_time >= before - slack && span.end_time <= after + slack);
 }
 
 #[test]

@@ -2,11 +2,20 @@
 
 use std::{
     net::TcpListener,
+    sync::{Arc, Barrier},
+    thread,
     time::{Duration, Instant},
 };
 
 use axum::http::StatusCode;
-use opentelemetry::trace::{Tracer, TracerProvider};
+use opentelemetry::{
+    Context,
+    trace::{Tracer, TracerProvider},
+};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{Span, SpanData, SpanExporter, SpanProcessor},
+};
 use tower_telemetry::{Telemetry, TelemetryBuilder, sdk::export::Otlp};
 
 use crate::support::collector::{Answer, Collector};
@@ -109,8 +118,13 @@ fn a_refusal_is_not_repeated_and_shutdown_says_what_was_lost() {
     assert_eq!(error.failed_spans(), 2);
     assert!(!error.is_timeout());
     let message = error.to_string();
-    assert!(message.starts_with("telemetry was lost: 2 spans: OTLP to 127.0.0.1:"), "{message}");
-    assert!(message.contains("400"), "{message}");
+    let endpoint = collector.url().replace("http://", "OTLP to ") + "/v1/traces";
+    assert_eq!(
+        message,
+        format!("not all spans were exported: 2 spans: {endpoint}: answered 400 Bad Request")
+    );
+    // What was told is not told again.
+    telemetry.shutdown(LONG).unwrap();
 }
 
 #[test]
@@ -147,6 +161,7 @@ fn a_collector_that_hangs_does_not_hold_up_the_shutdown() {
     assert!(started.elapsed() >= deadline);
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     assert!(error.is_timeout(), "{error}");
+    assert!(error.to_string().contains(": not done within 300ms, with 1 span to go"), "{error}");
     collector.wait();
 }
 
@@ -189,6 +204,185 @@ fn two_exporters_get_the_same_spans_and_one_that_hangs_takes_none_of_the_others_
     assert_eq!(works.spans().len(), 2);
 }
 
+#[test]
+fn a_processor_that_blocks_is_left_behind_and_named() {
+    #[derive(Debug)]
+    struct Blocks(Arc<Barrier>);
+
+    impl SpanProcessor for Blocks {
+        fn on_start(&self, _: &mut Span, _: &Context) {}
+        fn on_end(&self, _: SpanData) {}
+
+        fn force_flush(&self) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            self.0.wait();
+            Ok(())
+        }
+    }
+
+    let release = Arc::new(Barrier::new(2));
+    let collector = Collector::start([]);
+    for with_another in [false, true] {
+        let mut builder = Telemetry::builder()
+            .with_environment([("", ""); 0])
+            .with_span_processor(Blocks(Arc::clone(&release)));
+        if with_another {
+            builder = builder.with_otlp(Otlp::new().with_endpoint(collector.url()));
+        }
+        let telemetry = builder.build().unwrap();
+        spans(&telemetry, 1);
+        let error = telemetry.shutdown(Duration::from_millis(500)).unwrap_err();
+        assert!(error.is_timeout());
+        assert!(error.to_string().contains("Blocks: not done within 500ms"), "{error}");
+        release.wait();
+    }
+    assert_eq!(collector.spans().len(), 1);
+}
+
+#[test]
+fn every_span_is_accounted_for_also_when_the_queue_is_full() {
+    let collector = Collector::start([]);
+    let telemetry = Telemetry::builder()
+        .with_environment([
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url().as_str()),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "2"),
+        ])
+        .build()
+        .unwrap();
+    spans(&telemetry, 10_000);
+    let error = telemetry.shutdown(LONG).unwrap_err();
+    let requests = collector.requests();
+    let batches =
+        requests.iter().map(|request| request.body.resource_spans[0].scope_spans[0].spans.len());
+    let arrived: usize = batches.inspect(|&batch| assert!(batch <= 2)).sum();
+    assert_eq!(error.failed_spans() + arrived as u64, 10_000);
+    assert!(error.to_string().ends_with("they found the queue full"), "{error}");
+}
+
+#[test]
+fn what_an_exporter_panics_over_is_not_taken_for_exported() {
+    #[derive(Debug)]
+    struct Panics;
+
+    impl SpanExporter for Panics {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            panic!("the exporter panics, as it was told to");
+        }
+    }
+
+    let telemetry = Telemetry::builder()
+        .with_environment([("", ""); 0])
+        .with_span_exporter(Panics)
+        .build()
+        .unwrap();
+    spans(&telemetry, 3);
+    let error = telemetry.shutdown(LONG).unwrap_err();
+    assert!(error.to_string().contains("Panics: "), "{error}");
+}
+
+#[test]
+fn the_batch_processors_variables_are_in_force() {
+    let collector = Collector::start([]);
+    let telemetry = Telemetry::builder()
+        .with_environment([
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url().as_str()),
+            ("OTEL_BSP_SCHEDULE_DELAY", "1"),
+            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "3"),
+        ])
+        .build()
+        .unwrap();
+    spans(&telemetry, 1);
+    // Nobody has asked for it: it was sent because it was time.
+    collector.wait();
+    spans(&telemetry, 8);
+    telemetry.shutdown(LONG).unwrap();
+    let sizes: Vec<usize> = collector
+        .requests()
+        .iter()
+        .map(|request| request.body.resource_spans[0].scope_spans[0].spans.len())
+        .collect();
+    assert_eq!(sizes.iter().sum::<usize>(), 9);
+    assert!(sizes.iter().all(|&size| size <= 3), "{sizes:?}");
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let elsewhere = Collector::start([]);
+    let collector = Collector::start([Answer::Redirect(elsewhere.address())]);
+    let telemetry = builder(&collector.url()).build().unwrap();
+    spans(&telemetry, 1);
+    let error = telemetry.shutdown(LONG).unwrap_err();
+    assert!(error.to_string().contains("answered 307"), "{error}");
+    assert!(elsewhere.requests().is_empty());
+}
+
+#[test]
+fn credentials_in_the_url_are_sent_and_not_told() {
+    let refused = Answer::Status(StatusCode::UNAUTHORIZED);
+    let collector = Collector::start([refused]);
+    let url = collector.url().replace("http://", "http://user:s3cret@");
+    let telemetry = builder(&url).build().unwrap();
+    spans(&telemetry, 1);
+    let error = telemetry.shutdown(LONG).unwrap_err();
+    assert!(!error.to_string().contains("s3cret"), "{error}");
+    assert!(!format!("{telemetry:?}").contains("s3cret"));
+    assert_eq!(collector.requests()[0].headers["authorization"], "Basic dXNlcjpzM2NyZXQ=");
+}
+
+#[test]
+fn what_a_collector_says_commands_no_terminal() {
+    let collector = Collector::start([Answer::Partial(1)]);
+    let telemetry = builder(&collector.url()).build().unwrap();
+    spans(&telemetry, 1);
+    let error = telemetry.shutdown(LONG).unwrap_err().to_string();
+    assert!(error.contains("too many of them\\u{1b}[2J"), "{error}");
+}
+
+#[test]
+fn any_timeout_is_fine() {
+    let collector = Collector::start([]);
+    let otlp = Otlp::new().with_endpoint(collector.url()).with_timeout(Duration::MAX);
+    let telemetry =
+        Telemetry::builder().with_environment([("", ""); 0]).with_otlp(otlp).build().unwrap();
+    spans(&telemetry, 1);
+    telemetry.shutdown(Duration::MAX).unwrap();
+    assert_eq!(collector.spans().len(), 1);
+}
+
+#[test]
+fn a_second_shutdown_waits_for_the_first() {
+    let collector = Collector::start([Answer::Hang]);
+    let telemetry = builder(&collector.url()).build().unwrap();
+    spans(&telemetry, 1);
+    let timeout = Duration::from_millis(400);
+    let started = Instant::now();
+    thread::scope(|scope| {
+        let first = scope.spawn(|| telemetry.shutdown(timeout));
+        // By now the first is at it.
+        collector.wait();
+        telemetry.shutdown(LONG).unwrap();
+        assert!(started.elapsed() >= timeout);
+        assert!(first.join().unwrap().unwrap_err().is_timeout());
+    });
+}
+
+#[test]
+fn a_flush_says_what_a_shutdown_would() {
+    let collector = Collector::start([Answer::Status(StatusCode::BAD_REQUEST)]);
+    let telemetry = builder(&collector.url()).build().unwrap();
+    spans(&telemetry, 1);
+    let error = telemetry.force_flush().unwrap_err();
+    assert_eq!(error.failed_spans(), 1);
+    assert!(error.to_string().ends_with("/v1/traces: answered 400 Bad Request"), "{error}");
+    telemetry.force_flush().unwrap();
+    telemetry.shutdown(LONG).unwrap();
+    // There is nothing left to flush, and nothing was lost.
+    telemetry.force_flush().unwrap();
+}
+
 #[tokio::test]
 async fn building_and_shutting_down_inside_a_current_thread_runtime_works() {
     let collector = Collector::start([]);
@@ -208,7 +402,7 @@ fn spans_that_record_without_being_sampled_stay_here() {
     impl ShouldSample for RecordOnly {
         fn should_sample(
             &self,
-            _: Option<&opentelemetry::Context>,
+            _: Option<&Context>,
             _: opentelemetry::TraceId,
             _: &str,
             _: &opentelemetry::trace::SpanKind,

@@ -14,6 +14,8 @@ use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_telemetry::{PropagationLayer, propagation::TraceContext};
 
+use crate::support::client;
+
 const TRACEPARENT: &str = "00-0000000000000000000000000000002a-000000000000000b-01";
 
 fn layer() -> PropagationLayer {
@@ -56,6 +58,12 @@ fn the_current_span_is_written_also_if_it_is_not_sampled() {
 }
 
 #[test]
+fn flags_that_no_recommendation_knows_are_not_sent() {
+    let headers = received(traced(TraceFlags::new(0xff), ""), Request::new(()));
+    assert_eq!(lines(&headers, "traceparent"), [TRACEPARENT.replace("-01", "-03")]);
+}
+
+#[test]
 fn what_was_there_is_replaced() {
     let request = Request::builder()
         .header("traceparent", "old")
@@ -66,6 +74,12 @@ fn what_was_there_is_replaced() {
     let headers = received(traced(TraceFlags::SAMPLED, ""), request);
     assert_eq!(lines(&headers, "traceparent"), [TRACEPARENT]);
     assert_eq!(lines(&headers, "other"), ["stays"]);
+
+    // A list that was sent to us is not ours to send on in the name of a trace of our own.
+    let request = Request::builder().header("tracestate", "foreign=1").body(()).unwrap();
+    let headers = received(traced(TraceFlags::SAMPLED, ""), request);
+    assert_eq!(lines(&headers, "traceparent"), [TRACEPARENT]);
+    assert!(lines(&headers, "tracestate").is_empty());
 }
 
 #[test]
@@ -104,7 +118,7 @@ async fn echo() -> String {
 #[tokio::test]
 async fn around_a_reqwest_client() {
     let url = echo().await;
-    let client = reqwest::Client::new();
+    let client = client::local();
     let request = client.get(&url).build().unwrap();
     let again = request.try_clone().unwrap();
     let mut traced_client = layer().layer(client);

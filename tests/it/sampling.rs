@@ -1,11 +1,15 @@
 //! Which requests are recorded, through a whole `Telemetry`.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use http::{Request, Response};
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SimpleSpanProcessor};
+use opentelemetry::{Context, trace::Span as _};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{InMemorySpanExporter, SimpleSpanProcessor, Span, SpanData, SpanProcessor},
+};
 use tower::{Layer, Service, service_fn};
-use tower_telemetry::{SamplerBuilder, Telemetry, TraceLayer};
+use tower_telemetry::{SamplerBuilder, Telemetry, TelemetryBuilder, TraceLayer};
 
 use crate::support::recorder::{Described, attribute};
 
@@ -50,6 +54,74 @@ fn the_parents_decision_comes_first_unless_it_is_ignored() {
     assert_eq!(recorded(&new().without_parent()), [1, 1, 1]);
     assert_eq!(recorded(&new().with_always_off().without_parent()), [0, 0, 0]);
     assert_eq!(recorded(&new().with_root(opentelemetry_sdk::trace::Sampler::AlwaysOff)), [0, 1, 0]);
+}
+
+/// Sends requests until one is recorded, and describes its span.
+fn recorded_at(ratio: f64, telemetry: TelemetryBuilder, spans: &InMemorySpanExporter) -> Described {
+    let telemetry = telemetry
+        .with_environment([("", ""); 0])
+        .with_sampler(SamplerBuilder::new().with_ratio(ratio))
+        .build()
+        .unwrap();
+    let inner =
+        service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) });
+    let mut service = TraceLayer::new().with_telemetry(&telemetry).layer(inner);
+    for _ in 0..1_000 {
+        tokio_test::block_on(service.call(Request::new(()))).unwrap();
+    }
+    telemetry.force_flush().unwrap();
+    spans.get_finished_spans().unwrap().remove(0).into()
+}
+
+#[test]
+fn a_span_says_the_same_whether_it_was_likely_recorded_or_not() {
+    let expected = Described::server(
+        "GET",
+        [
+            ("http.request.method", "GET".into()),
+            ("url.path", "/".into()),
+            ("url.scheme", "http".into()),
+            ("network.protocol.version", "1.1".into()),
+            ("http.response.status_code", 200.into()),
+        ],
+    );
+    for ratio in [0.1, 0.9] {
+        let exporter = InMemorySpanExporter::default();
+        let builder = Telemetry::builder().with_span_exporter(exporter.clone());
+        assert_eq!(recorded_at(ratio, builder, &exporter), expected, "{ratio}");
+    }
+}
+
+#[test]
+fn a_processor_finds_the_attributes_when_a_span_starts_whatever_the_ratio() {
+    /// Renames spans by what it finds on them.
+    #[derive(Debug)]
+    struct Renames;
+
+    impl SpanProcessor for Renames {
+        fn on_start(&self, span: &mut Span, _: &Context) {
+            let data = span.exported_data().unwrap();
+            let name = format!("{} with {}", data.name, data.attributes.len());
+            span.update_name(name);
+        }
+
+        fn on_end(&self, _: SpanData) {}
+
+        fn force_flush(&self) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            Ok(())
+        }
+    }
+
+    for ratio in [0.1, 0.9] {
+        let exporter = InMemorySpanExporter::default();
+        let builder =
+            Telemetry::builder().with_span_processor(Renames).with_span_exporter(exporter.clone());
+        assert_eq!(recorded_at(ratio, builder, &exporter).name, "GET with 4", "{ratio}");
+    }
 }
 
 #[test]

@@ -15,7 +15,10 @@ use hyper_util::{
 use tokio::{net::TcpListener, sync::mpsc};
 use tower::{Layer, ServiceBuilder, service_fn};
 
-use crate::support::recorder::{Described, Recorder};
+use crate::support::{
+    client,
+    recorder::{Described, Recorder},
+};
 
 /// Serves `app` on a free port for as long as the test's runtime lives.
 async fn serve_axum(app: Router) -> SocketAddr {
@@ -32,7 +35,7 @@ fn app() -> Router {
 }
 
 async fn send(url: String) -> (StatusCode, String) {
-    let response = reqwest::get(url).await.unwrap();
+    let response = client::local().get(url).send().await.unwrap();
     (response.status(), response.text().await.unwrap())
 }
 
@@ -127,7 +130,7 @@ async fn a_head_request_is_no_cancellation() {
     let recorder = Recorder::new();
     let address = serve_axum(app().layer(recorder.layer())).await;
     let url = format!("http://{address}/items/42");
-    let response = reqwest::Client::new().head(url).send().await.unwrap();
+    let response = client::local().head(url).send().await.unwrap();
     assert_eq!(response.headers()["content-length"], "7");
     let mut span = expected("GET /items/{id}", "/items/42", address, 200);
     span.name = "HEAD /items/{id}".to_owned();
@@ -194,7 +197,7 @@ async fn a_client_that_goes_away_in_mid_body_is_a_cancellation() {
             .map_err(|error| error.to_string())
     });
 
-    let mut response = reqwest::get(format!("http://{address}/")).await.unwrap();
+    let mut response = client::local().get(format!("http://{address}/")).send().await.unwrap();
     assert!(response.chunk().await.unwrap().is_some());
     drop(response);
     drops.recv().await.unwrap();

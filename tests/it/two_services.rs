@@ -25,7 +25,10 @@ use tower_telemetry::{
     sdk::export::Otlp,
 };
 
-use crate::support::collector::{Collector, Received};
+use crate::support::{
+    client,
+    collector::{Collector, Received},
+};
 
 const SERVER: i32 = 2;
 const INTERNAL: i32 = 1;
@@ -77,7 +80,7 @@ fn gateway(telemetry: &Telemetry, at: SocketAddr) -> Router {
         let response = client.call(reqwest::Request::new(Method::GET, url)).await.unwrap();
         (response.status(), response.text().await.unwrap())
     }
-    let client = PropagationLayer::new().with_telemetry(telemetry).layer(reqwest::Client::new());
+    let client = PropagationLayer::new().with_telemetry(telemetry).layer(client::local());
     Router::new()
         .route("/items/{id}", get(item))
         .route("/report", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }))

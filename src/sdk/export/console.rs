@@ -4,18 +4,22 @@ use std::{
     collections::HashMap,
     fmt,
     io::{self, Write},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    mem,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use opentelemetry::{Context, TraceId, trace::Span as _};
 use opentelemetry_sdk::{
     Resource,
-    error::OTelSdkResult,
+    error::{OTelSdkError, OTelSdkResult},
     trace::{Span, SpanData, SpanExporter, SpanProcessor},
 };
 
-use crate::sdk::export::tree;
+use crate::sdk::export::{screen::Screen, tree};
 
 /// How many traces are held at once. When there are more, the one that began first is printed as
 /// far as it has come.
@@ -74,28 +78,37 @@ const LEAST_WIDTH: usize = 40;
 ///
 /// # What is printed
 ///
-/// Service, name, kind, duration and status of each span, and those attributes that the name does
-/// not tell already. Control characters are made visible, so that no header a client has sent can
-/// command the terminal. When the output is closed, nothing more is printed and nothing fails.
+/// Service, name, kind, duration and status of each span, its events, and its attributes but for
+/// those of an HTTP request that are in the name already or the same for all requests of a service:
+/// method, route, scheme, server and client address, protocol version and user agent. Control
+/// characters are made visible, so that no header a client has sent can command the terminal.
 ///
-/// Printing happens on the thread that ends the last span, and waits for the terminal. At most 256
-/// traces of 512 spans are held.
+/// Printing happens on the thread that ends a trace's last span, and waits for the terminal. Other
+/// threads do not: what they print meanwhile is printed by that thread, up to 1 MiB; what is more is
+/// left out and said to be. At most 256 traces of 512 spans are held; beyond that a trace is printed
+/// in pieces. When the output is closed, nothing more is printed and nothing fails.
 #[derive(Clone)]
 pub struct ConsoleExporter {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Shared>,
     service: Arc<str>,
 }
 
+/// What clones share. The traces and the screen have locks of their own: to write to a terminal can
+/// take any time, and no span that starts meanwhile may wait for it.
 struct Shared {
-    /// `None` once it is closed.
-    out: Option<Box<dyn Write + Send>>,
-    width: usize,
-    traces: HashMap<TraceId, Trace>,
-    /// Numbers the traces in the order they begin.
-    began: u64,
+    width: AtomicUsize,
+    traces: Mutex<Traces>,
+    screen: Screen,
 }
 
-/// A trace that still has open spans here.
+/// The traces that have open spans here.
+#[derive(Default)]
+struct Traces {
+    of: HashMap<TraceId, Trace>,
+    /// Numbers them in the order in which they begin.
+    begun: u64,
+}
+
 #[derive(Default)]
 struct Trace {
     number: u64,
@@ -117,25 +130,54 @@ impl ConsoleExporter {
     }
 
     /// Prints to `out`.
+    ///
+    /// ```
+    /// use std::fs::File;
+    ///
+    /// use tower_telemetry::sdk::export::ConsoleExporter;
+    ///
+    /// # let path = std::env::temp_dir().join(format!("tower-telemetry-{}", std::process::id()));
+    /// let console = ConsoleExporter::new(File::create(&path)?).with_width(160);
+    /// # drop(console);
+    /// # std::fs::remove_file(path)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn new(out: impl Write + Send + 'static) -> Self {
-        let shared =
-            Shared { out: Some(Box::new(out)), width: WIDTH, traces: HashMap::new(), began: 0 };
-        Self { shared: Arc::new(Mutex::new(shared)), service: Arc::from("") }
+        let shared = Shared {
+            width: AtomicUsize::new(WIDTH),
+            traces: Mutex::default(),
+            screen: Screen::new(Box::new(out)),
+        };
+        Self { shared: Arc::new(shared), service: Arc::from("") }
     }
 
-    /// Sets how many columns a line has at most. Default: 100; at least 40 are used.
+    /// Sets how many columns a line has at most, also for clones. Default: 100; the least is 40.
     #[must_use]
     pub fn with_width(self, columns: usize) -> Self {
-        self.lock().width = columns.max(LEAST_WIDTH);
+        self.shared.width.store(columns.max(LEAST_WIDTH), Ordering::Relaxed);
         self
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    fn traces(&self) -> MutexGuard<'_, Traces> {
+        self.shared.traces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn span(&self, data: SpanData) -> tree::Span {
         tree::Span { service: Arc::clone(&self.service), data }
+    }
+
+    /// All of one trace, or several, each as a tree.
+    fn print(&self, spans: Vec<tree::Span>) {
+        if !spans.is_empty() {
+            let width = self.shared.width.load(Ordering::Relaxed);
+            self.shared.screen.print(&tree::render(spans, width));
+        }
+    }
+
+    fn finish(&self, timeout: Duration) -> OTelSdkResult {
+        let ended = self.traces().all_ended();
+        self.print(ended);
+        if self.shared.screen.wait(timeout) { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
     }
 
     fn set_service(&mut self, resource: &Resource) {
@@ -145,60 +187,48 @@ impl ConsoleExporter {
     }
 }
 
-impl Shared {
-    fn start(&mut self, trace_id: TraceId) {
-        if self.traces.len() >= MOST_TRACES && !self.traces.contains_key(&trace_id) {
-            let first = self.traces.iter().min_by_key(|(_, trace)| trace.number);
+impl Traces {
+    /// A span has started. Gives what has to be printed to make room for its trace.
+    fn start(&mut self, trace_id: TraceId) -> Vec<tree::Span> {
+        let mut displaced = Vec::new();
+        if self.of.len() >= MOST_TRACES && !self.of.contains_key(&trace_id) {
+            let first = self.of.iter().min_by_key(|(_, trace)| trace.number);
             if let Some(first) = first.map(|(&trace_id, _)| trace_id) {
-                self.print(first);
+                displaced = self.of.remove(&first).unwrap_or_default().ended;
             }
         }
-        let began = &mut self.began;
-        let trace = self.traces.entry(trace_id).or_insert_with(|| {
-            *began += 1;
-            Trace { number: *began, ..Trace::default() }
+        let begun = &mut self.begun;
+        let trace = self.of.entry(trace_id).or_insert_with(|| {
+            *begun += 1;
+            Trace { number: *begun, ..Trace::default() }
         });
         trace.open += 1;
+        displaced
     }
 
-    fn end(&mut self, span: tree::Span) {
+    /// A span has ended. Gives what has to be printed, now that it has.
+    fn end(&mut self, span: tree::Span) -> Vec<tree::Span> {
         let trace_id = span.data.span_context.trace_id();
-        let Some(trace) = self.traces.get_mut(&trace_id) else {
-            // Its trace was printed before it, for want of room.
-            return self.write(vec![span]);
+        let Some(trace) = self.of.get_mut(&trace_id) else {
+            // Its trace was printed before it, to make room.
+            return vec![span];
         };
         trace.ended.push(span);
         trace.open = trace.open.saturating_sub(1);
         if trace.open == 0 {
-            self.print(trace_id);
-        } else if trace.ended.len() >= MOST_SPANS {
-            let ended = std::mem::take(&mut trace.ended);
-            self.write(ended);
+            return self.of.remove(&trace_id).unwrap_or_default().ended;
         }
+        if trace.ended.len() >= MOST_SPANS {
+            return mem::take(&mut trace.ended);
+        }
+        Vec::new()
     }
 
-    fn print(&mut self, trace_id: TraceId) {
-        if let Some(trace) = self.traces.remove(&trace_id) {
-            self.write(trace.ended);
-        }
-    }
-
-    /// All of one trace, or several, each as a tree.
-    fn write(&mut self, spans: Vec<tree::Span>) {
-        let Some(out) = &mut self.out else {
-            return;
-        };
-        let text = tree::render(spans, self.width);
-        // Whoever read it is gone, `head` for one. That must not hurt the program.
-        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-            self.out = None;
-        }
-    }
-
-    fn print_all(&mut self) {
-        let mut traces: Vec<_> = self.traces.drain().map(|(_, trace)| trace).collect();
+    /// All that has ended, whatever is still open.
+    fn all_ended(&mut self) -> Vec<tree::Span> {
+        let mut traces: Vec<&mut Trace> = self.of.values_mut().collect();
         traces.sort_unstable_by_key(|trace| trace.number);
-        self.write(traces.into_iter().flat_map(|trace| trace.ended).collect());
+        traces.into_iter().flat_map(|trace| mem::take(&mut trace.ended)).collect()
     }
 }
 
@@ -206,24 +236,25 @@ impl SpanProcessor for ConsoleExporter {
     fn on_start(&self, span: &mut Span, _cx: &Context) {
         let span = span.span_context();
         if span.is_sampled() {
-            self.lock().start(span.trace_id());
+            let displaced = self.traces().start(span.trace_id());
+            self.print(displaced);
         }
     }
 
     fn on_end(&self, span: SpanData) {
         if span.span_context.is_sampled() {
-            self.lock().end(self.span(span));
+            let finished = self.traces().end(self.span(span));
+            self.print(finished);
         }
     }
 
+    /// Prints what has ended, also of traces that go on.
     fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
+        self.finish(Duration::from_secs(5))
     }
 
-    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
-        // What has ended is shown, also of a trace whose other spans never will.
-        self.lock().print_all();
-        Ok(())
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.finish(timeout)
     }
 
     fn set_resource(&mut self, resource: &Resource) {
@@ -233,8 +264,7 @@ impl SpanProcessor for ConsoleExporter {
 
 impl SpanExporter for ConsoleExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let spans = batch.into_iter().map(|span| self.span(span)).collect();
-        self.lock().write(spans);
+        self.print(batch.into_iter().map(|span| self.span(span)).collect());
         Ok(())
     }
 

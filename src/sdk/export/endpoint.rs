@@ -1,10 +1,16 @@
 //! The endpoint: which URL the spans go to.
 
-use std::borrow::Cow;
+use std::{fmt, net::Ipv6Addr};
 
 use http::Uri;
 
-use crate::sdk::{BuildError, env::Env};
+use crate::sdk::{
+    BuildError,
+    env::{Env, NotUnicode},
+};
+
+const BASE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 
 /// The path under which a base URL [takes traces].
 ///
@@ -13,7 +19,7 @@ const TRACES_PATH: &str = "/v1/traces";
 const DEFAULT_BASE: &str = "http://localhost:4318";
 
 /// A URL from code, and what it is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Endpoint {
     /// Every signal has its path below it.
     Base(String),
@@ -23,33 +29,68 @@ pub(super) enum Endpoint {
 
 impl Endpoint {
     /// The URL for traces: from code, or the environment, or the default.
-    pub(super) fn resolve(code: Option<Self>, env: &mut Env) -> Result<Uri, BuildError> {
-        const BASE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-        const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+    pub(super) fn resolve(code: Option<Self>, env: &Env) -> Result<Uri, BuildError> {
         match code {
             Some(Self::Base(url)) => return parse("OTLP endpoint", &url).map(below),
             Some(Self::Traces(url)) => return parse("OTLP traces endpoint", &url),
             None => {}
         }
-        if let Some(url) = env.get(TRACES) {
+        if let Some(url) = variable(env, TRACES)? {
             return parse(TRACES, &url);
         }
-        match env.get(BASE) {
+        match variable(env, BASE)? {
             Some(url) => parse(BASE, &url).map(below),
             None => Ok(below(Uri::from_static(DEFAULT_BASE))),
         }
     }
 }
 
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Base(url) | Self::Traces(url)) = self;
+        f.write_str(&without_secrets(url))
+    }
+}
+
+/// To go on without an endpoint that cannot be read would be to send spans where nobody wanted them.
+fn variable(env: &Env, variable: &'static str) -> Result<Option<String>, BuildError> {
+    env.read(variable).map_err(|NotUnicode| BuildError::new(variable, "REDACTED", "must be UTF-8"))
+}
+
 fn parse(setting: &'static str, url: &str) -> Result<Uri, BuildError> {
-    let invalid = |reason: &'static str| BuildError::new(setting, without_userinfo(url), reason);
+    let invalid = |reason: &'static str| BuildError::new(setting, without_secrets(url), reason);
     let uri: Uri = url.trim().parse().map_err(|error| {
         invalid("is no URL; write it like http://localhost:4318").caused_by(error)
     })?;
-    match (uri.scheme_str(), uri.host()) {
-        (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(uri),
-        _ => {
-            Err(invalid("must be a whole URL with http:// or https://, like http://localhost:4318"))
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(invalid(
+            "must be a whole URL with http:// or https://, like http://localhost:4318",
+        ));
+    }
+    if url.contains('#') {
+        return Err(invalid("must have no fragment"));
+    }
+    let Some(authority) = uri.authority() else {
+        return Err(invalid("must have a host"));
+    };
+    if !is_host(authority.host()) {
+        return Err(invalid("must have a host name or an IP address"));
+    }
+    let userinfo = authority.as_str().rfind('@').map_or(0, |at| at + 1);
+    let after_host = &authority.as_str()[userinfo..][authority.host().len()..];
+    let port = after_host.strip_prefix(':').map(str::parse);
+    if !matches!(port, None | Some(Ok(1..=u16::MAX))) {
+        return Err(invalid("must have a port from 1 to 65535, or none"));
+    }
+    Ok(uri)
+}
+
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            let part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            !host.is_empty() && host.bytes().all(part)
         }
     }
 }
@@ -67,17 +108,19 @@ fn below(base: Uri) -> Uri {
     Uri::from_parts(parts).unwrap_or(base)
 }
 
-/// A password in a URL does not belong in an error message.
-fn without_userinfo(url: &str) -> Cow<'_, str> {
-    let after_scheme = url.find("://").map_or(0, |at| at + 3);
-    let authority_end =
-        url[after_scheme..].find(['/', '?', '#']).map_or(url.len(), |at| after_scheme + at);
-    match url[after_scheme..authority_end].rfind('@') {
-        Some(at) => {
-            let host = after_scheme + at + 1;
-            format!("{}REDACTED@{}", &url[..after_scheme], &url[host..]).into()
+/// The URL without what may be a password or a key: all before an `@` but the scheme, and the query.
+/// It may be no URL at all, so nothing is taken for granted.
+pub(super) fn without_secrets(url: &str) -> String {
+    let (url, query) = match url.split_once('?') {
+        Some((url, _)) => (url, "?REDACTED"),
+        None => (url, ""),
+    };
+    match url.rsplit_once('@') {
+        Some((before, host)) => {
+            let scheme = before.find("://").map_or("", |at| &before[..at + 3]);
+            format!("{scheme}REDACTED@{host}{query}")
         }
-        None => url.into(),
+        None => format!("{url}{query}"),
     }
 }
 
@@ -93,7 +136,7 @@ mod tests {
     }
 
     fn base(url: &str) -> Result<String, BuildError> {
-        Endpoint::resolve(Some(Endpoint::Base(url.to_owned())), &mut env(&[]))
+        Endpoint::resolve(Some(Endpoint::Base(url.to_owned())), &env(&[]))
             .map(|uri| uri.to_string())
     }
 
@@ -123,6 +166,19 @@ mod tests {
             "http://:4318",
             "://host",
             "http//host",
+            "http:/host",
+            "http://localhost:",
+            "http://localhost:0",
+            "http://localhost:+80",
+            "http://localhost:-1",
+            "http://localhost:65536",
+            "http://localhost:port",
+            "http://localhost:1:2",
+            "http://*",
+            "http://ho<st",
+            "http://[]:1",
+            "http://[zz]:1",
+            "http://host#fragment",
         ] {
             let error = base(url).unwrap_err();
             assert_eq!((error.setting(), error.value()), ("OTLP endpoint", url));
@@ -130,11 +186,22 @@ mod tests {
     }
 
     #[test]
-    fn the_message_keeps_a_password_back() {
-        let error = base("ftp://user:s3cret@host/path").unwrap_err();
-        assert_eq!(error.value(), "ftp://REDACTED@host/path");
-        let error = base("ftp://host/a@b").unwrap_err();
-        assert_eq!(error.value(), "ftp://host/a@b");
+    fn neither_message_nor_debug_tells_a_secret() {
+        for (url, shown) in [
+            ("ftp://user:s3cret@host/path", "ftp://REDACTED@host/path"),
+            ("http://user:s3/cret@host:4318", "http://REDACTED@host:4318"),
+            ("http://user:s3#cret@host:4318", "http://REDACTED@host:4318"),
+            ("http:/user:s3cret@host", "REDACTED@host"),
+            ("http//user:s3cret@host", "REDACTED@host"),
+            ("https:///user:s3cret@host", "https://REDACTED@host"),
+            ("ftp://host/?key=s3cret", "ftp://host/?REDACTED"),
+        ] {
+            let error = base(url).unwrap_err();
+            assert_eq!(error.value(), shown);
+            assert!(!error.to_string().contains("s3cret"));
+            assert_eq!(format!("{:?}", Endpoint::Base(url.to_owned())), shown);
+        }
+        assert_eq!(base("http://user:s3cret@host").unwrap(), "http://user:s3cret@host/v1/traces");
     }
 
     #[test]
@@ -150,7 +217,7 @@ mod tests {
             (None, &[GENERAL, EMPTY], "http://general:1/v1/traces"),
             (None, &[], "http://localhost:4318/v1/traces"),
         ] {
-            let resolved = Endpoint::resolve(code, &mut env(variables)).unwrap();
+            let resolved = Endpoint::resolve(code, &env(variables)).unwrap();
             assert_eq!(resolved.to_string(), endpoint);
         }
     }
@@ -158,7 +225,7 @@ mod tests {
     #[test]
     fn a_bad_variable_is_an_error_that_names_it() {
         for variable in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
-            let error = Endpoint::resolve(None, &mut env(&[(variable, "collector")])).unwrap_err();
+            let error = Endpoint::resolve(None, &env(&[(variable, "collector")])).unwrap_err();
             assert_eq!((error.setting(), error.value()), (variable, "collector"));
         }
     }

@@ -1,9 +1,18 @@
 //! The headers that go with every export, an API key for one.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::percent_decode_str;
 
 use crate::sdk::{BuildError, env::Env};
+
+/// What describes the message is not for others to say.
+const EXPORTERS_OWN: [HeaderName; 5] = [
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::HOST,
+    header::TRANSFER_ENCODING,
+];
 
 /// Those from code over those of the [environment], name by name.
 ///
@@ -11,11 +20,13 @@ use crate::sdk::{BuildError, env::Env};
 pub(super) fn resolve(code: Vec<(String, String)>, env: &mut Env) -> Result<HeaderMap, BuildError> {
     let mut headers = from_env(env);
     for (name, value) in code {
-        let (name, value) = header(&name, &value).map_err(|reason| {
-            // The value may be a key; the name is enough to find it.
-            BuildError::new("OTLP header", &name, reason)
-        })?;
-        headers.insert(name, value);
+        // The value may be a key; the name is enough to find it.
+        let invalid = |reason| BuildError::new("OTLP header", &name, reason);
+        let (parsed, value) = header(&name, &value).map_err(invalid)?;
+        if EXPORTERS_OWN.contains(&parsed) {
+            return Err(invalid("is the exporter's own to set"));
+        }
+        headers.insert(parsed, value);
     }
     Ok(headers)
 }
@@ -27,20 +38,23 @@ fn from_env(env: &mut Env) -> HeaderMap {
     let Some((variable, list)) = env.first(VARIABLES) else {
         return headers;
     };
-    // A warning names the header at most: its value may be a key.
+    // A warning names the header at most, and only if it is one: the rest may be a key.
     for pair in list.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let Some((name, value)) = pair.split_once('=') else {
-            env.warn(variable, "REDACTED", "has a pair without `=`, which was skipped");
+            env.warn(variable, "REDACTED", "has a pair without `=`; it was skipped");
             continue;
         };
         let value = percent_decode_str(value.trim()).decode_utf8_lossy();
         match header(name.trim(), &value) {
+            Ok((name, _)) if EXPORTERS_OWN.contains(&name) => {
+                let pair = format!("{name}=REDACTED");
+                env.warn(variable, pair, "is the exporter's own to set; it was skipped");
+            }
             Ok((name, value)) => {
                 headers.insert(name, value);
             }
             Err(reason) => {
-                let pair = format!("{}=REDACTED", name.trim());
-                env.warn(variable, pair, format!("a header {reason}; it was skipped"));
+                env.warn(variable, "REDACTED", format!("has a pair that {reason}; it was skipped"));
             }
         }
     }
@@ -88,11 +102,17 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_marked_as_a_secret() {
+        let headers = resolve_in(&[("A", "code")], &[("OTEL_EXPORTER_OTLP_HEADERS", "b=env")]).0;
+        assert!(headers.unwrap().values().all(HeaderValue::is_sensitive));
+    }
+
+    #[test]
     fn a_bad_pair_is_skipped_with_a_warning_that_keeps_the_value_back() {
-        let (headers, warnings) =
-            resolve_in(&[], &[("OTEL_EXPORTER_OTLP_HEADERS", "s3cret,b c=s3cret,d=s3cret%0A,e=f")]);
+        const LIST: &str = "s3cret,b s3cret part==,d=s3cret%0A,e=f,Content-Type=s3cret";
+        let (headers, warnings) = resolve_in(&[], &[("OTEL_EXPORTER_OTLP_HEADERS", LIST)]);
         assert_eq!(headers.unwrap().len(), 1);
-        assert_eq!(warnings.len(), 3);
+        assert_eq!(warnings.len(), 4, "{warnings:?}");
         for warning in warnings {
             assert!(warning.starts_with("OTEL_EXPORTER_OTLP_HEADERS is "), "{warning}");
             assert!(!warning.contains("s3cret"), "{warning}");
@@ -101,7 +121,9 @@ mod tests {
 
     #[test]
     fn a_bad_header_from_code_is_an_error_that_names_it_and_keeps_the_value_back() {
-        for (name, value) in [("b c", "s3cret"), ("d", "s3cret\n"), ("", "s3cret")] {
+        for (name, value) in
+            [("b c", "s3cret"), ("d", "s3cret\n"), ("", "s3cret"), ("content-type", "s3cret")]
+        {
             let error = resolve_in(&[(name, value)], &[]).0.unwrap_err();
             assert_eq!((error.setting(), error.value()), ("OTLP header", name));
             assert!(!error.to_string().contains("s3cret"));

@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, Uri, header};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use ureq::{
-    Agent,
+    Agent, Proxy,
     tls::{RootCerts, TlsConfig},
 };
 
@@ -20,6 +20,15 @@ use crate::sdk::export::ledger::Ledger;
 /// [limit]: https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
 const LONGEST_RESPONSE: u64 = 4 * 1024 * 1024;
 
+/// What the exporter calls itself, [product first][agent].
+///
+/// [agent]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#user-agent
+const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!(
+    "OTel-OTLP-Exporter-Rust/",
+    env!("CARGO_PKG_VERSION"),
+    " (tower-telemetry)"
+));
+
 /// Sends one request at a time on the thread that asks, which is the batch processor's own.
 ///
 /// Blocking, so that it needs no runtime and cannot meet the wrong one; and ours, so that no
@@ -27,24 +36,45 @@ const LONGEST_RESPONSE: u64 = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Client {
     agent: Agent,
+    /// With userinfo, if there is any; the exporter, which logs its URL, is not told of that.
+    endpoint: Uri,
     headers: HeaderMap,
     ledger: Arc<Ledger>,
 }
 
+/// Whether proxies are taken from the process's environment.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Proxies {
+    FromProcess,
+    None,
+}
+
 impl Client {
-    /// `timeout` is for the whole of one attempt; `None` is no limit.
+    /// `timeout` is for one attempt; `None` is no limit.
     ///
     /// What the collector takes only in part is noted in `ledger`; the exporter logs it and calls
     /// it a success.
-    pub(super) fn new(headers: HeaderMap, timeout: Option<Duration>, ledger: Arc<Ledger>) -> Self {
+    pub(super) fn new(
+        endpoint: Uri,
+        mut headers: HeaderMap,
+        timeout: Option<Duration>,
+        proxies: Proxies,
+        ledger: Arc<Ledger>,
+    ) -> Self {
+        headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         let config = Agent::config_builder()
             .http_status_as_error(false)
             // To follow one would take the headers, and the key among them, to another place.
             .max_redirects(0)
             .timeout_global(timeout)
+            .proxy(match proxies {
+                Proxies::FromProcess => Proxy::try_from_env(),
+                Proxies::None => None,
+            })
             .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
             .build();
-        Self { agent: config.new_agent(), headers, ledger }
+        Self { agent: config.new_agent(), endpoint, headers, ledger }
     }
 }
 
@@ -52,7 +82,11 @@ impl Client {
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let result = self.send(request);
-        self.ledger.explain(result.as_ref().err().map(ToString::to_string));
+        self.ledger.explain(match &result {
+            Ok(response) if response.status().is_success() => None,
+            Ok(response) => Some(format!("answered {}", response.status())),
+            Err(error) => Some(error.to_string()),
+        });
         let response = result?;
         if response.status().is_success() {
             self.note_rejected(response.body());
@@ -64,16 +98,15 @@ impl HttpClient for Client {
 impl Client {
     fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, ureq::Error> {
         let (mut parts, body) = request.into_parts();
-        // Of the exporter's own headers those that describe the body and itself. It reads the
-        // process's environment for more, which may not be the one that was asked for.
-        let described = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::USER_AGENT];
-        let mut headers = self.headers.clone();
-        for name in described {
-            if let Some(value) = parts.headers.remove(&name) {
-                headers.insert(name, value);
-            }
+        // Of the exporter's headers only what it says of the body. It reads the process's
+        // environment for more, which may not be the one that was asked for.
+        let encoding = parts.headers.remove(header::CONTENT_ENCODING);
+        parts.headers = self.headers.clone();
+        if let Some(encoding) = encoding.filter(|encoding| encoding == "gzip" || encoding == "zstd")
+        {
+            parts.headers.insert(header::CONTENT_ENCODING, encoding);
         }
-        parts.headers = headers;
+        parts.uri = self.endpoint.clone();
         let response = self.agent.run(Request::from_parts(parts, &body[..]))?;
         let (parts, mut body) = response.into_parts();
         let body = body.with_config().limit(LONGEST_RESPONSE).read_to_vec()?;

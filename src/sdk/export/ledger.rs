@@ -1,8 +1,11 @@
-//! The ledger: what an exporter was given and could not send.
+//! The ledger: what an exporter was given, and what became of it.
 
 use std::{
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    fmt, mem,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,12 +15,17 @@ use opentelemetry_sdk::{
     trace::{SpanData, SpanExporter},
 };
 
-use crate::sdk::error::Failure;
+use crate::sdk::error::{Failure, legible};
 
-/// Failures of one exporter that nobody has been told of yet.
+/// The account of one exporter.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     exporter: String,
+    /// Spans that were handed to its processor.
+    ended: AtomicU64,
+    /// Those of them that were exported, or noted as failed.
+    settled: AtomicU64,
+    /// What nobody has been told of yet.
     failed: Mutex<Failed>,
 }
 
@@ -31,18 +39,35 @@ struct Failed {
 
 impl Ledger {
     pub(crate) fn new(exporter: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { exporter: exporter.into(), failed: Mutex::default() })
+        Arc::new(Self {
+            exporter: exporter.into(),
+            ended: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
+            failed: Mutex::default(),
+        })
     }
 
     pub(crate) fn exporter(&self) -> &str {
         &self.exporter
     }
 
+    /// A span has ended and is on its way.
+    pub(crate) fn ended(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many spans have ended and were neither exported nor given up: they wait in the queue, or
+    /// never got into it.
+    pub(crate) fn unsettled(&self) -> u64 {
+        let settled = self.settled.load(Ordering::Relaxed);
+        self.ended.load(Ordering::Relaxed).saturating_sub(settled)
+    }
+
     /// `spans` of them were lost, for this reason. The last reason is the one that is told.
     pub(crate) fn note(&self, spans: u64, reason: impl fmt::Display) {
         let mut failed = self.lock();
         failed.spans = failed.spans.saturating_add(spans);
-        failed.reason = failed.cause.take().unwrap_or_else(|| reason.to_string());
+        failed.reason = failed.cause.take().unwrap_or_else(|| legible(&reason.to_string()));
     }
 
     /// Why the attempt at hand has failed, or that it has not. The OTLP exporter makes *network
@@ -54,7 +79,7 @@ impl Ledger {
 
     /// What was noted since the last time.
     pub(crate) fn take(&self) -> Option<Failure> {
-        let Failed { spans, reason, .. } = std::mem::take(&mut *self.lock());
+        let Failed { spans, reason, .. } = mem::take(&mut *self.lock());
         (spans > 0).then(|| Failure {
             spans,
             timed_out: false,
@@ -67,8 +92,8 @@ impl Ledger {
     }
 }
 
-/// An exporter whose failures go into a ledger. The SDK's batch processor knows of them only while
-/// it logs them.
+/// An exporter that keeps account. The SDK's batch processor knows of a failure only while it logs
+/// it.
 #[derive(Debug)]
 pub(crate) struct Recorded<E> {
     exporter: E,
@@ -82,18 +107,14 @@ impl<E> Recorded<E> {
 }
 
 impl<E: SpanExporter> SpanExporter for Recorded<E> {
-    async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
-        // The SDK's batch processor takes spans that record without being sampled, too. They are
-        // for processors, not for backends.
-        batch.retain(|span| span.span_context.is_sampled());
-        if batch.is_empty() {
-            return Ok(());
-        }
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         let result = self.exporter.export(batch).await;
         if let Err(error) = &result {
             self.ledger.note(spans, error);
         }
+        // Not before: what an exporter panics over is not settled.
+        self.ledger.settled.fetch_add(spans, Ordering::Relaxed);
         result
     }
 

@@ -1,21 +1,27 @@
 //! The OTLP exporter: its settings, and what is built of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Uri, uri::Authority};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 
 use crate::sdk::{
     BuildError,
     env::Env,
-    export::{Protocol, endpoint::Endpoint, headers, http::Client, ledger::Ledger},
+    export::{
+        Protocol,
+        endpoint::Endpoint,
+        headers,
+        http::{Client, Proxies},
+        ledger::Ledger,
+    },
 };
 
-/// [The default][timeout] for one attempt and all its retries.
+/// [The default][timeout].
 ///
 /// [timeout]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// No limit, for an exporter that must have one.
+/// No limit, for an exporter that must have one, and as long as clocks can add.
 const UNLIMITED: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// The settings of the OTLP exporter.
@@ -25,7 +31,7 @@ const UNLIMITED: Duration = Duration::from_secs(u32::MAX as u64);
 /// [variables](crate::sdk#environment).
 ///
 /// ```
-/// use std::{sync::Arc, time::Duration};
+/// use std::{fmt, sync::Arc, time::Duration};
 ///
 /// use tower_telemetry::{Telemetry, sdk::export::Otlp};
 ///
@@ -43,7 +49,7 @@ const UNLIMITED: Duration = Duration::from_secs(u32::MAX as u64);
 ///
 /// An `https` endpoint's certificate is checked against the system's roots.
 #[must_use]
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Otlp {
     protocol: Option<Result<Protocol, BuildError>>,
     endpoint: Option<Endpoint>,
@@ -99,7 +105,8 @@ impl Otlp {
         self
     }
 
-    /// Sets how long an export may take, retries included. Default: 10 seconds; zero is no limit.
+    /// Sets how long one attempt to export may take, and how long after the first one a failed
+    /// export is tried again. Default: 10 seconds; zero is no limit.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -114,44 +121,57 @@ impl Otlp {
             },
             endpoint: Endpoint::resolve(self.endpoint, env)?,
             headers: headers::resolve(self.headers, env)?,
-            timeout: (!timeout.is_zero()).then_some(timeout),
+            timeout: (!timeout.is_zero()).then(|| timeout.min(UNLIMITED)),
+            proxies: if env.is_process() { Proxies::FromProcess } else { Proxies::None },
         })
     }
 }
 
+impl fmt::Debug for Otlp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Otlp")
+            .field("protocol", &self.protocol)
+            .field("endpoint", &self.endpoint)
+            .field("headers", &names)
+            .field("timeout", &self.timeout)
+            .finish()
+    }
+}
+
 /// Settings that have been looked at and found good.
-#[derive(Debug)]
 pub(crate) struct Resolved {
     protocol: Protocol,
     endpoint: Uri,
     headers: HeaderMap,
     timeout: Option<Duration>,
+    proxies: Proxies,
 }
 
 impl Resolved {
-    /// What the exporter is called in an error.
+    /// What the exporter is called in a message: where it sends to, without userinfo and query.
     pub(crate) fn name(&self) -> String {
-        let host = self
-            .endpoint
-            .authority()
-            .map_or("", |authority| authority.as_str().rsplit('@').next().unwrap_or_default());
+        let authority = self.endpoint.authority().map_or("", Authority::as_str);
+        let host = authority.rsplit('@').next().unwrap_or_default();
         format!("OTLP to {host}{}", self.endpoint.path())
     }
 
     pub(crate) fn build(self, ledger: Arc<Ledger>) -> Result<SpanExporter, BuildError> {
-        let Self { protocol, endpoint, headers, timeout } = self;
+        let name = self.name();
+        let Self { protocol, endpoint, headers, timeout, proxies } = self;
         let protocol = match protocol {
             Protocol::HttpProtobuf => opentelemetry_otlp::Protocol::HttpBinary,
         };
         SpanExporter::builder()
             .with_http()
-            .with_http_client(Client::new(headers, timeout, ledger))
+            // It would log the endpoint, so it gets one that holds no secret; the client has ours.
+            .with_endpoint("http://collector")
+            .with_http_client(Client::new(endpoint, headers, timeout, proxies, ledger))
             .with_protocol(protocol)
-            .with_endpoint(endpoint.to_string())
             .with_timeout(timeout.unwrap_or(UNLIMITED))
             .build()
             .map_err(|error| {
-                BuildError::new("OTLP exporter", endpoint, error.to_string()).caused_by(error)
+                BuildError::new("OTLP exporter", name, error.to_string()).caused_by(error)
             })
     }
 }
@@ -169,9 +189,56 @@ fn protocol_from_env(env: &mut Env) -> Protocol {
 }
 
 fn timeout_from_env(env: &mut Env) -> Duration {
-    const MUST: &str = "must be milliseconds, 0 or more";
-    ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]
-        .into_iter()
-        .find_map(|variable| env.number(variable, MUST, |_| true))
-        .map_or(DEFAULT_TIMEOUT, Duration::from_millis)
+    const VARIABLES: [&str; 2] =
+        ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
+    let millis = env.first(VARIABLES).and_then(|(variable, value)| {
+        env.parse(variable, value, "must be milliseconds, 0 or more", |_| true)
+    });
+    millis.map_or(DEFAULT_TIMEOUT, Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn resolved(otlp: Otlp, variables: &[(&str, &str)]) -> Resolved {
+        let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        otlp.resolve(&mut Env::fixed(variables.iter().map(own).collect::<HashMap<_, _>>())).unwrap()
+    }
+
+    #[test]
+    fn the_timeout_is_from_code_or_the_signals_variable_or_the_general_one_or_ten_seconds() {
+        const GENERAL: (&str, &str) = ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000");
+        const TRACES: (&str, &str) = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2000");
+        const BAD: (&str, &str) = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon");
+        const NONE: (&str, &str) = ("OTEL_EXPORTER_OTLP_TIMEOUT", "0");
+        let code = |timeout| Otlp::new().with_timeout(timeout);
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (otlp, variables, timeout) in [
+            (code(Duration::from_secs(3)), &[GENERAL, TRACES][..], seconds(3)),
+            (code(Duration::ZERO), &[GENERAL], None),
+            (code(Duration::MAX), &[], Some(UNLIMITED)),
+            (Otlp::new(), &[GENERAL, TRACES], seconds(2)),
+            (Otlp::new(), &[GENERAL], seconds(1)),
+            (Otlp::new(), &[GENERAL, BAD], seconds(10)),
+            (Otlp::new(), &[NONE], None),
+            (Otlp::new(), &[], seconds(10)),
+        ] {
+            assert_eq!(resolved(otlp, variables).timeout, timeout, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn neither_name_nor_debug_tells_a_secret() {
+        let otlp = || {
+            Otlp::new()
+                .with_traces_endpoint("http://user:s3cret@host:1/path?key=s3cret")
+                .with_header("x-api-key", "s3cret")
+        };
+        assert_eq!(resolved(otlp(), &[]).name(), "OTLP to host:1/path");
+        let shown = format!("{:?}", otlp());
+        assert!(shown.contains("x-api-key") && !shown.contains("s3cret"), "{shown}");
+    }
 }

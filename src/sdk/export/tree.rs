@@ -11,7 +11,7 @@ use opentelemetry::{
     trace::{SpanKind, Status},
 };
 use opentelemetry_sdk::trace::SpanData;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 /// An ended span, and whose it is.
 pub(super) struct Span {
@@ -86,12 +86,25 @@ impl Tree {
             .collect();
         let mut pending = Vec::new();
         wait(&mut pending, &roots, "");
-        // Not recursive: how deep a trace goes is not ours to say. Taking the children out of the
-        // map makes each appear once, whatever the ids are.
-        while let Some(next) = pending.pop() {
-            let children = self.children.remove(&id(&self.spans[next.span])).unwrap_or_default();
-            let indent = self.span(&next, !children.is_empty(), text);
-            wait(&mut pending, &children, &indent);
+        let mut shown = vec![false; self.spans.len()];
+        loop {
+            // Not recursive: how deep a trace goes is not ours to say. Taking the children out of
+            // the map makes each appear once, whatever the ids are.
+            while let Some(next) = pending.pop() {
+                shown[next.span] = true;
+                let children = self.children.remove(&id(&self.spans[next.span]));
+                let children = children.unwrap_or_default();
+                let indent = self.span(&next, !children.is_empty(), text);
+                wait(&mut pending, &children, &indent);
+            }
+            // Spans that are each other's parents are nobody's children.
+            let Some(left) = shown.iter().position(|shown| !shown) else {
+                break;
+            };
+            for children in self.children.values_mut() {
+                children.retain(|&child| child != left);
+            }
+            wait(&mut pending, &[left], "");
         }
         text.push('\n');
     }
@@ -217,25 +230,20 @@ fn visible(text: &str) -> String {
 
 /// The marks that turn the direction of what follows, so that it reads as something else.
 fn turns_text(char: char) -> bool {
-    matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(char, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The text, cut to so many columns.
 fn fit(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
+    // Characters without a width would fit without end.
+    let most = columns * 4;
+    if text.width() <= columns && text.chars().nth(most).is_none() {
         return text.to_owned();
     }
-    let mut cut = String::new();
-    let mut used = 1;
-    for char in text.chars() {
-        used += char.width().unwrap_or(0);
-        if used > columns {
-            break;
-        }
-        cut.push(char);
-    }
-    cut.push('…');
-    cut
+    // The width of a text is not the sum of its characters': some join, some make others wider.
+    let ends = text.char_indices().map(|(at, char)| at + char.len_utf8()).take(most);
+    let cut = ends.take_while(|&end| text[..end].width() < columns).last().unwrap_or(0);
+    format!("{}…", &text[..cut])
 }
 
 fn kind(kind: &SpanKind) -> &'static str {
@@ -258,12 +266,70 @@ fn status(status: &Status) -> &'static str {
 
 fn duration(start: SystemTime, end: SystemTime) -> String {
     let duration = end.duration_since(start).unwrap_or(Duration::ZERO);
-    let seconds = duration.as_secs_f64();
-    if seconds < 0.001 {
-        format!("{} µs", duration.as_micros())
-    } else if seconds < 1.0 {
-        format!("{:.2} ms", seconds * 1e3)
-    } else {
-        format!("{seconds:.2} s")
+    // Rounded before the unit is chosen, so that 999.996 ms is a second.
+    let micros = duration.as_micros();
+    match (micros, (micros + 5) / 10, (micros + 5_000) / 10_000) {
+        (0..1_000, ..) => format!("{micros} µs"),
+        (_, hundredths @ 0..100_000, _) => {
+            format!("{}.{:02} ms", hundredths / 100, hundredths % 100)
+        }
+        (.., hundredths @ 0..100_000) => {
+            format!("{}.{:02} s", hundredths / 100, hundredths % 100)
+        }
+        (.., hundredths) => format!("{} s", hundredths / 100),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_rounded_and_keep_to_their_column() {
+        let since_epoch = |micros| {
+            duration(SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
+        };
+        for (micros, text) in [
+            (0, "0 µs"),
+            (999, "999 µs"),
+            (1_000, "1.00 ms"),
+            (12_345, "12.35 ms"),
+            (999_994, "999.99 ms"),
+            (999_996, "1.00 s"),
+            (12_345_678, "12.35 s"),
+            (999_994_999, "999.99 s"),
+            (1_000_000_000, "1000 s"),
+            (86_400_000_000, "86400 s"),
+        ] {
+            assert_eq!(since_epoch(micros), text);
+            assert!(text.width() <= "999.99 ms".len());
+        }
+        let later = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+        assert_eq!(duration(later, SystemTime::UNIX_EPOCH), "0 µs");
+    }
+
+    #[test]
+    fn what_is_cut_keeps_to_the_columns_also_where_characters_join() {
+        for text in ["❤\u{fe0f}", "1\u{fe0f}\u{20e3}", "値", "x", "é\u{301}", "\u{200b}", "👨‍👩‍👧"]
+        {
+            let text = text.repeat(5_000);
+            let cut = fit(&text, 40);
+            assert!(cut.width() <= 40, "{cut}");
+            assert!(cut.chars().count() <= 161, "{cut}");
+            assert!(cut.ends_with('…'));
+        }
+        assert_eq!(fit("short", 5), "short");
+        assert_eq!(fit("longer", 5), "long…");
+    }
+
+    #[test]
+    fn what_could_command_the_terminal_is_written_out() {
+        for char in
+            ['\u{1b}', '\n', '\u{7f}', '\u{9b}', '\u{61c}', '\u{200f}', '\u{202e}', '\u{2066}']
+        {
+            let visible = visible(&format!("a{char}b"));
+            assert!(visible.is_ascii() && visible.starts_with("a\\"), "{visible}");
+        }
+        assert_eq!(visible("名前 ok"), "名前 ok");
     }
 }

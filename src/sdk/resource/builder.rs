@@ -53,18 +53,18 @@ impl ResourceBuilder {
 
     /// Sets `service.name`: the logical name of the service, the same for all its instances. An
     /// empty one is an error of [`build`](Self::build).
-    pub fn with_service_name(self, name: impl Into<Value>) -> Self {
-        self.with_attribute(SERVICE_NAME, name)
+    pub fn with_service_name(self, name: impl Into<String>) -> Self {
+        self.with_attribute(SERVICE_NAME, name.into())
     }
 
     /// Sets `service.namespace`: what tells services of the same name apart, a team for one.
-    pub fn with_service_namespace(self, namespace: impl Into<Value>) -> Self {
-        self.with_attribute(SERVICE_NAMESPACE, namespace)
+    pub fn with_service_namespace(self, namespace: impl Into<String>) -> Self {
+        self.with_attribute(SERVICE_NAMESPACE, namespace.into())
     }
 
     /// Sets `service.version`, for one to `env!("CARGO_PKG_VERSION")` of your own package.
-    pub fn with_service_version(self, version: impl Into<Value>) -> Self {
-        self.with_attribute(SERVICE_VERSION, version)
+    pub fn with_service_version(self, version: impl Into<String>) -> Self {
+        self.with_attribute(SERVICE_VERSION, version.into())
     }
 
     /// Sets any attribute. Of two with the same key the later one counts; an empty key is an error
@@ -90,13 +90,14 @@ impl ResourceBuilder {
     }
 
     pub(crate) fn resolve(self, env: &mut Env) -> Result<Resource, BuildError> {
-        for KeyValue { key, value, .. } in &self.attributes {
-            if key.as_str().is_empty() {
-                return Err(BuildError::new("resource attribute key", "", "must not be empty"));
-            }
-            if key.as_str() == SERVICE_NAME && value.as_str().trim().is_empty() {
-                return Err(BuildError::new("service name", value, "must not be empty"));
-            }
+        if self.attributes.iter().any(|attribute| attribute.key.as_str().is_empty()) {
+            return Err(BuildError::new("resource attribute key", "", "must not be empty"));
+        }
+        let mut latest = self.attributes.iter().rev();
+        if let Some(name) = latest.find(|attribute| attribute.key.as_str() == SERVICE_NAME)
+            && name.value.as_str().trim().is_empty()
+        {
+            return Err(BuildError::new("service name", &name.value, "must not be empty"));
         }
         let sdk = TelemetryResourceDetector.detect();
         // Later ones win.

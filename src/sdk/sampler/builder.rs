@@ -109,10 +109,10 @@ impl SamplerBuilder {
     /// The ratio is not from 0 to 1.
     pub fn build(self) -> Result<Sampler, BuildError> {
         let (root, root_forecast): (Box<dyn ShouldSample>, _) = match self.root {
-            Root::AlwaysOn => (Box::new(sdk::Sampler::AlwaysOn), Some(true)),
-            Root::AlwaysOff => (Box::new(sdk::Sampler::AlwaysOff), Some(false)),
+            Root::AlwaysOn => (Box::new(sdk::Sampler::AlwaysOn), Some(1.0)),
+            Root::AlwaysOff => (Box::new(sdk::Sampler::AlwaysOff), Some(0.0)),
             Root::Ratio(ratio) if is_ratio(ratio) => {
-                (Box::new(sdk::Sampler::TraceIdRatioBased(ratio)), Some(ratio > 0.5))
+                (Box::new(sdk::Sampler::TraceIdRatioBased(ratio)), Some(ratio))
             }
             Root::Ratio(ratio) => {
                 return Err(BuildError::new("sampling ratio", ratio, "must be from 0 to 1"));

@@ -16,9 +16,9 @@ pub struct Sampler {
 /// What can be told before a span starts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Forecast {
-    /// Whether a root is more likely recorded than not; `None` if the sampler is not ours, so that
-    /// nothing can be told, not even whether it looks at attributes.
-    pub(super) root: Option<bool>,
+    /// Which share of roots is recorded; `None` if the sampler is not ours, so that nothing can be
+    /// told, not even whether it looks at attributes.
+    pub(super) root: Option<f64>,
     pub(super) follows_parent: bool,
 }
 
@@ -27,16 +27,24 @@ impl Sampler {
         Self { decides, forecast }
     }
 
-    /// Whether a span below `parent_cx` should have its attributes when it starts: because the
-    /// sampler may look at them, or because it will be recorded anyway. Our own samplers do not
-    /// look, so a wrong guess costs a little time and nothing else.
-    pub(crate) fn wants_start_attributes(&self, parent_cx: &Context) -> bool {
+    /// Whether a span below `parent_cx` should have its attributes when it starts, and not only
+    /// once it is known to record.
+    ///
+    /// Our own samplers do not look at them. A processor may, when the span starts; if there is one
+    /// (`observed`), only a span that is certain to be dropped goes without. Otherwise nobody can
+    /// tell, and what is more likely decides.
+    pub(crate) fn wants_start_attributes(&self, parent_cx: &Context, observed: bool) -> bool {
         let Some(root) = self.forecast.root else {
             return true;
         };
         let parent = parent_cx.span();
         let parent = parent.span_context();
-        if self.forecast.follows_parent && parent.is_valid() { parent.is_sampled() } else { root }
+        let share = match self.forecast.follows_parent && parent.is_valid() {
+            true if parent.is_sampled() => 1.0,
+            true => 0.0,
+            false => root,
+        };
+        share > if observed { 0.0 } else { 0.5 }
     }
 }
 
@@ -72,24 +80,30 @@ mod tests {
     }
 
     #[test]
-    fn attributes_are_wanted_where_the_span_is_likely_recorded() {
+    fn attributes_are_wanted_where_somebody_may_look_or_the_span_is_likely_recorded() {
         let (none, sampled, not) =
             (Context::new(), parent(TraceFlags::SAMPLED), parent(TraceFlags::NOT_SAMPLED));
         let on = SamplerBuilder::new();
         let off = SamplerBuilder::new().with_always_off();
+        let ratio = |ratio| SamplerBuilder::new().with_ratio(ratio);
         let foreign = SamplerBuilder::new().with_root(opentelemetry_sdk::trace::Sampler::AlwaysOff);
-        for (name, builder, expected) in [
-            ("on", on.clone(), [true, true, false]),
-            ("off", off.clone(), [false, true, false]),
-            ("low ratio", SamplerBuilder::new().with_ratio(0.1), [false, true, false]),
-            ("high ratio", SamplerBuilder::new().with_ratio(0.9), [true, true, false]),
-            ("on without parent", on.without_parent(), [true, true, true]),
-            ("off without parent", off.without_parent(), [false, false, false]),
-            ("foreign", foreign, [true, true, true]),
+        // Without a parent, with one that is sampled, with one that is not.
+        for (name, builder, unobserved, observed) in [
+            ("on", on.clone(), [true, true, false], [true, true, false]),
+            ("off", off.clone(), [false, true, false], [false, true, false]),
+            ("ratio 0", ratio(0.0), [false, true, false], [false, true, false]),
+            ("low ratio", ratio(0.1), [false, true, false], [true, true, false]),
+            ("high ratio", ratio(0.9), [true, true, false], [true, true, false]),
+            ("on without parent", on.without_parent(), [true; 3], [true; 3]),
+            ("off without parent", off.without_parent(), [false; 3], [false; 3]),
+            ("foreign", foreign, [true; 3], [true; 3]),
         ] {
             let sampler = builder.build().unwrap();
-            let wants = [&none, &sampled, &not].map(|cx| sampler.wants_start_attributes(cx));
-            assert_eq!(wants, expected, "{name}");
+            for (is_observed, expected) in [(false, unobserved), (true, observed)] {
+                let wants = [&none, &sampled, &not]
+                    .map(|cx| sampler.wants_start_attributes(cx, is_observed));
+                assert_eq!(wants, expected, "{name}, observed: {is_observed}");
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, mpsc},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use axum::{
@@ -31,6 +32,8 @@ pub(crate) enum Answer {
     Status(StatusCode),
     /// 200, but so many spans were refused.
     Partial(i64),
+    /// 307, to this address.
+    Redirect(SocketAddr),
     /// Never.
     Hang,
 }
@@ -91,6 +94,10 @@ impl Collector {
         }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Its base URL.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -98,7 +105,7 @@ impl Collector {
 
     /// Waits until a request has come in.
     pub(crate) fn wait(&self) {
-        self.arrivals.lock().unwrap().recv().unwrap();
+        self.arrivals.lock().unwrap().recv_timeout(Duration::from_secs(30)).unwrap();
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
@@ -137,9 +144,13 @@ async fn receive(
         Answer::Partial(rejected_spans) => protobuf(&ExportTraceServiceResponse {
             partial_success: Some(ExportTracePartialSuccess {
                 rejected_spans,
-                error_message: "too many of them".to_owned(),
+                error_message: "too many of them\u{1b}[2J".to_owned(),
             }),
         }),
+        Answer::Redirect(to) => {
+            let location = [(header::LOCATION, format!("http://{to}/v1/traces"))];
+            (StatusCode::TEMPORARY_REDIRECT, location).into_response()
+        }
         Answer::Hang => std::future::pending().await,
     }
 }

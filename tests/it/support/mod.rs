@@ -1,5 +1,6 @@
 //! What several tests need: a place for spans, bodies to a script, a collector.
 
 pub(crate) mod body;
+pub(crate) mod client;
 pub(crate) mod collector;
 pub(crate) mod recorder;
