@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     env,
+    ffi::OsStr,
     io::{self, Write},
     process::Command,
     sync::{Arc, Mutex},
@@ -193,11 +194,98 @@ fn a_warning_is_logged_once() {
     assert!(line.starts_with(expected), "{line}");
 }
 
-/// The process's own environment cannot be changed in a test; that of another process can.
+#[test]
+fn where_spans_go_is_said_and_an_exporter_named_twice_is_wanted_once() {
+    let destinations = |exporters| {
+        let telemetry = Telemetry::builder()
+            .with_environment([
+                ("OTEL_TRACES_EXPORTER", exporters),
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:s3cret@collector:4318/?key=s3cret"),
+            ])
+            .build()
+            .unwrap();
+        telemetry.destinations().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let console = "tower_telemetry::sdk::export::console::ConsoleExporter";
+    assert_eq!(destinations(""), ["OTLP to collector:4318/v1/traces"]);
+    assert_eq!(destinations("otlp, console,OTLP"), ["OTLP to collector:4318/v1/traces", console]);
+    assert_eq!(destinations("none"), [""; 0]);
+}
+
+#[test]
+fn a_builder_shows_no_secret() {
+    let builder = builder([("OTEL_EXPORTER_OTLP_HEADERS", "x-api-key=s3cret")])
+        .with_otlp(Otlp::new().with_endpoint("http://user:s3cret@host").with_header("a", "s3cret"));
+    let shown = format!("{builder:?}");
+    assert!(shown.contains("OTEL_EXPORTER_OTLP_HEADERS"), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn a_limit_is_in_force() {
+    use opentelemetry::trace::{Span, Tracer, TracerProvider};
+    use opentelemetry_sdk::trace::InMemorySpanExporter;
+
+    let exporter = InMemorySpanExporter::default();
+    let telemetry = builder([("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2")])
+        .with_span_exporter(exporter.clone())
+        .build()
+        .unwrap();
+    let mut span = telemetry.tracer_provider().tracer("test").start("span");
+    for number in 0..5 {
+        span.set_attribute(KeyValue::new(number.to_string(), number));
+    }
+    drop(span);
+    telemetry.force_flush().unwrap();
+    assert_eq!(exporter.get_finished_spans().unwrap()[0].attributes.len(), 2);
+}
+
+#[test]
+fn the_propagator_is_the_w3cs_unless_another_is_set() {
+    use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
+
+    let fields = |telemetry: &Telemetry| {
+        telemetry.propagator().fields().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(fields(&builder([]).build().unwrap()), ["traceparent", "tracestate"]);
+    let none = TextMapCompositePropagator::new(Vec::new());
+    assert_eq!(fields(&builder([]).with_propagator(none).build().unwrap()), [""; 0]);
+}
+
+#[test]
+fn a_service_name_of_the_builder_wins_over_that_of_a_resource() {
+    for telemetry in [
+        builder([]).with_service_name("builder").with_resource(named("resource")),
+        builder([]).with_resource(named("resource")).with_service_name("builder"),
+        builder([]).with_resource(named("").with_service_name("builder")),
+    ] {
+        assert_eq!(resource(&telemetry.build().unwrap())["service.name"], "builder");
+    }
+}
+
+fn named(name: &str) -> ResourceBuilder {
+    ResourceBuilder::new().with_service_name(name)
+}
+
+/// Runs one of this module's tests in another process, since the environment of this one is not to
+/// be changed, and gives what it has printed.
+fn in_a_process(test: &str, variables: &[(&str, &OsStr)]) -> Vec<String> {
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", &format!("environment::{test}"), "--nocapture"])
+        .env(CHILD, "1")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(child.stdout).unwrap();
+    printed.lines().map(str::to_owned).collect()
+}
+
+/// Set where a test is the one in the other process.
+const CHILD: &str = "TOWER_TELEMETRY_TEST_IS_CHILD";
+
 #[test]
 #[expect(clippy::print_stdout, reason = "it is how the child answers")]
 fn the_environment_of_the_process_is_read() {
-    const CHILD: &str = "TELEMETRY_OF_A_CHILD";
     if env::var_os(CHILD).is_some() {
         let log = Log::default();
         let telemetry = log.of(|| Telemetry::builder().build().unwrap());
@@ -206,18 +294,47 @@ fn the_environment_of_the_process_is_read() {
         println!("logged: {}", log.lines().len());
         return;
     }
-    let child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "environment::the_environment_of_the_process_is_read", "--nocapture"])
-        .env(CHILD, "1")
-        .env("OTEL_SERVICE_NAME", "by-process")
-        .env("OTEL_TRACES_EXPORTER", "none")
-        .env("OTEL_TRACES_SAMPLER", "sometimes")
-        .output()
-        .unwrap();
-    let printed = String::from_utf8(child.stdout).unwrap();
+    let printed = in_a_process(
+        "the_environment_of_the_process_is_read",
+        &[
+            ("OTEL_SERVICE_NAME", OsStr::new("by-process")),
+            ("OTEL_TRACES_EXPORTER", OsStr::new("none")),
+            ("OTEL_TRACES_SAMPLER", OsStr::new("sometimes")),
+        ],
+    );
     for line in
         ["name: by-process", r#"warned: [("OTEL_TRACES_SAMPLER", "sometimes")]"#, "logged: 1"]
     {
-        assert!(printed.lines().any(|printed| printed == line), "{line} in:\n{printed}");
+        assert!(printed.iter().any(|printed| printed == line), "{line} in {printed:#?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+#[expect(clippy::print_stdout, reason = "it is how the child answers")]
+fn what_is_not_utf_8_is_a_warning_or_for_an_endpoint_an_error_and_never_repeated() {
+    use std::os::unix::ffi::OsStrExt;
+
+    if env::var_os(CHILD).is_some() {
+        match Telemetry::builder().build() {
+            Ok(telemetry) => println!("\nwarned: {:?}", warned(&telemetry)),
+            Err(error) => println!("\nerror: {error}"),
+        }
+        return;
+    }
+    let junk = OsStr::from_bytes(b"s3cret\xff");
+    for (variable, line) in [
+        ("OTEL_EXPORTER_OTLP_HEADERS", r#"warned: [("OTEL_EXPORTER_OTLP_HEADERS", "REDACTED")]"#),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "error: invalid OTEL_EXPORTER_OTLP_ENDPOINT `REDACTED`: must be UTF-8",
+        ),
+    ] {
+        let printed = in_a_process(
+            "what_is_not_utf_8_is_a_warning_or_for_an_endpoint_an_error_and_never_repeated",
+            &[(variable, junk)],
+        );
+        assert!(printed.iter().any(|printed| printed == line), "{line} in {printed:#?}");
+        assert!(!printed.concat().contains("s3cret"));
     }
 }

@@ -78,11 +78,15 @@ fn parse(setting: &'static str, url: &str) -> Result<Uri, BuildError> {
     }
     let userinfo = authority.as_str().rfind('@').map_or(0, |at| at + 1);
     let after_host = &authority.as_str()[userinfo..][authority.host().len()..];
-    let port = after_host.strip_prefix(':').map(str::parse);
-    if !matches!(port, None | Some(Ok(1..=u16::MAX))) {
+    if after_host.strip_prefix(':').is_some_and(|port| !is_port(port)) {
         return Err(invalid("must have a port from 1 to 65535, or none"));
     }
     Ok(uri)
+}
+
+fn is_port(port: &str) -> bool {
+    // `parse` alone would take a sign.
+    port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse().is_ok_and(|port: u16| port > 0)
 }
 
 fn is_host(host: &str) -> bool {
