@@ -39,7 +39,8 @@
 //!             .with_timeout(Duration::from_secs(3)),
 //!     )
 //!     .build()?;
-//! # let _ = telemetry;
+//! let destinations: Vec<&str> = telemetry.destinations().collect();
+//! assert_eq!(destinations, ["OTLP to collector:4318/v1/traces"]);
 //! # Ok::<(), tower_telemetry::BuildError>(())
 //! ```
 //!

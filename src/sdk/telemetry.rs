@@ -66,6 +66,17 @@ impl Telemetry {
     ///
     /// The global provider holds on to the exporters, so dropping the `Telemetry` afterwards does
     /// not shut them down; [`shutdown`](Self::shutdown) does.
+    ///
+    /// ```
+    /// use opentelemetry::{global, trace::{Span, Tracer}};
+    /// use tower_telemetry::Telemetry;
+    ///
+    /// let telemetry = Telemetry::builder().with_environment([("", ""); 0]).build()?;
+    /// telemetry.set_global();
+    /// assert!(global::tracer("mine").start("a span of my own").is_recording());
+    /// # drop(telemetry);
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
     pub fn set_global(&self) {
         global::set_tracer_provider(self.provider.clone());
         global::set_text_map_propagator(self.propagator.clone());
@@ -95,7 +106,18 @@ impl Telemetry {
         &self.warnings
     }
 
-    /// Where spans go, in words fit for a log: `OTLP to localhost:4318/v1/traces`.
+    /// Where spans go, in words fit for a log: without credentials and query.
+    ///
+    /// ```
+    /// use tower_telemetry::Telemetry;
+    ///
+    /// let telemetry = Telemetry::builder()
+    ///     .with_environment([("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:secret@collector:4318")])
+    ///     .build()?;
+    /// let destinations: Vec<&str> = telemetry.destinations().collect();
+    /// assert_eq!(destinations, ["OTLP to collector:4318/v1/traces"]);
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
     pub fn destinations(&self) -> impl Iterator<Item = &str> {
         self.fan_out.names()
     }

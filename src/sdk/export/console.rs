@@ -55,7 +55,7 @@ const LEAST_WIDTH: usize = 40;
 ///     .build()?;
 /// let inventory =
 ///     Telemetry::builder().with_service_name("inventory").with_console(console).build()?;
-/// # let _ = (gateway, inventory);
+/// assert_eq!(gateway.destinations().count(), inventory.destinations().count());
 /// # Ok::<(), tower_telemetry::BuildError>(())
 /// ```
 ///

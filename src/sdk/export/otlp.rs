@@ -43,7 +43,7 @@ const UNLIMITED: Duration = Duration::from_secs(u32::MAX as u64);
 ///             .with_timeout(Duration::from_secs(5)),
 ///     )
 ///     .build()?;
-/// # let _ = telemetry;
+/// assert_eq!(telemetry.destinations().next(), Some("OTLP to otlp.example/v1/traces"));
 /// # Ok::<(), tower_telemetry::BuildError>(())
 /// ```
 ///
@@ -77,6 +77,15 @@ impl Otlp {
 
     /// Sets the URL for traces, which is taken as it is, as `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`
     /// is. Of this and [`with_endpoint`](Self::with_endpoint) the later call counts.
+    ///
+    /// ```
+    /// use tower_telemetry::{Telemetry, sdk::export::Otlp};
+    ///
+    /// let otlp = Otlp::new().with_traces_endpoint("http://collector:4318/intake");
+    /// let telemetry = Telemetry::builder().with_otlp(otlp).build()?;
+    /// assert_eq!(telemetry.destinations().next(), Some("OTLP to collector:4318/intake"));
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
     pub fn with_traces_endpoint(mut self, url: impl Into<String>) -> Self {
         self.endpoint = Some(Endpoint::Traces(url.into()));
         self
@@ -98,7 +107,8 @@ impl Otlp {
     /// Sends a header along, an API key for one. It wins over one of the same name in
     /// `OTEL_EXPORTER_OTLP_HEADERS`.
     ///
-    /// What no HTTP header can hold is an error of
+    /// What no HTTP header can hold, and a header that describes the message itself, such as
+    /// `Content-Type`, is an error of
     /// [`TelemetryBuilder::build`](crate::TelemetryBuilder::build).
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));

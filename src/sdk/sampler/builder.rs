@@ -15,7 +15,7 @@ use crate::sdk::{BuildError, Sampler, sampler::decision::Forecast};
 /// // One new trace in ten; what a caller has decided stays decided.
 /// let sampler = SamplerBuilder::new().with_ratio(0.1);
 /// let telemetry = Telemetry::builder().with_sampler(sampler).build()?;
-/// # let _ = telemetry;
+/// assert!(format!("{telemetry:?}").contains("TraceIdRatioBased(0.1)"));
 /// # Ok::<(), tower_telemetry::BuildError>(())
 /// ```
 ///
@@ -23,12 +23,13 @@ use crate::sdk::{BuildError, Sampler, sampler::decision::Forecast};
 /// goes into any SDK tracer provider.
 ///
 /// ```
+/// use opentelemetry::trace::{Span, Tracer, TracerProvider};
 /// use opentelemetry_sdk::trace::SdkTracerProvider;
 /// use tower_telemetry::SamplerBuilder;
 ///
 /// let sampler = SamplerBuilder::new().with_always_off().build()?;
 /// let provider = SdkTracerProvider::builder().with_sampler(sampler).build();
-/// # let _ = provider;
+/// assert!(!provider.tracer("test").start("span").is_recording());
 /// # Ok::<(), tower_telemetry::BuildError>(())
 /// ```
 ///
