@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, error::Error, fmt};
 
+use opentelemetry_sdk::error::OTelSdkError;
+
 /// The most of a stranger's text that is worth repeating.
 const LONGEST: usize = 256;
 
@@ -182,6 +184,14 @@ impl fmt::Debug for ExportError {
 }
 
 impl Error for ExportError {}
+
+/// What an SDK's error says, without what it says of itself.
+pub(crate) fn plain(error: &OTelSdkError) -> String {
+    match error {
+        OTelSdkError::InternalFailure(message) => legible(message),
+        error => legible(&error.to_string()),
+    }
+}
 
 /// So many spans, in words.
 pub(crate) fn count(spans: u64) -> String {

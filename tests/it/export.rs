@@ -243,6 +243,34 @@ fn a_processor_that_blocks_is_left_behind_and_named() {
 }
 
 #[test]
+fn a_processor_that_panics_is_named_and_takes_nobody_along() {
+    #[derive(Debug)]
+    struct Panics;
+
+    impl SpanProcessor for Panics {
+        fn on_start(&self, _: &mut Span, _: &Context) {}
+        fn on_end(&self, _: SpanData) {}
+
+        fn force_flush(&self) -> OTelSdkResult {
+            panic!("the flush panics, as it was told to");
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            panic!("the shutdown panics, as it was told to");
+        }
+    }
+
+    let collector = Collector::start([]);
+    let telemetry = builder(&collector.url()).with_span_processor(Panics).build().unwrap();
+    spans(&telemetry, 1);
+    for error in [telemetry.force_flush().unwrap_err(), telemetry.shutdown(LONG).unwrap_err()] {
+        assert!(!error.is_timeout(), "{error}");
+        assert!(error.to_string().contains("Panics: it panicked"), "{error}");
+    }
+    assert_eq!(collector.spans().len(), 1);
+}
+
+#[test]
 fn every_span_is_accounted_for_also_when_the_queue_is_full() {
     let collector = Collector::start([]);
     let telemetry = Telemetry::builder()

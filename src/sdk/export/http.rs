@@ -12,7 +12,7 @@ use ureq::{
     tls::{RootCerts, TlsConfig},
 };
 
-use crate::sdk::export::ledger::Ledger;
+use crate::sdk::{error::legible, export::ledger::Ledger};
 
 /// A response says little; what is longer is not one of a collector. The [limit] is the
 /// specification's.
@@ -124,7 +124,7 @@ impl Client {
         };
         let rejected = u64::try_from(partial.rejected_spans).unwrap_or_default();
         if rejected > 0 {
-            self.ledger.note(rejected, format!("refused: {}", partial.error_message));
+            self.ledger.note(rejected, format!("refused: {}", legible(&partial.error_message)));
         }
     }
 }

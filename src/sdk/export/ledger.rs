@@ -1,7 +1,7 @@
 //! The ledger: what an exporter was given, and what became of it.
 
 use std::{
-    fmt, mem,
+    mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -15,7 +15,7 @@ use opentelemetry_sdk::{
     trace::{SpanData, SpanExporter},
 };
 
-use crate::sdk::error::{Failure, legible};
+use crate::sdk::error::{Failure, plain};
 
 /// The account of one exporter.
 #[derive(Debug)]
@@ -64,10 +64,10 @@ impl Ledger {
     }
 
     /// `spans` of them were lost, for this reason. The last reason is the one that is told.
-    pub(crate) fn note(&self, spans: u64, reason: impl fmt::Display) {
+    pub(crate) fn note(&self, spans: u64, reason: String) {
         let mut failed = self.lock();
         failed.spans = failed.spans.saturating_add(spans);
-        failed.reason = failed.cause.take().unwrap_or_else(|| legible(&reason.to_string()));
+        failed.reason = failed.cause.take().unwrap_or(reason);
     }
 
     /// Why the attempt at hand has failed, or that it has not. The OTLP exporter makes *network
@@ -111,7 +111,7 @@ impl<E: SpanExporter> SpanExporter for Recorded<E> {
         let spans = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         let result = self.exporter.export(batch).await;
         if let Err(error) = &result {
-            self.ledger.note(spans, error);
+            self.ledger.note(spans, plain(error));
         }
         // Not before: what an exporter panics over is not settled.
         self.ledger.settled.fetch_add(spans, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 use std::{
     mem,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
@@ -15,7 +16,7 @@ use opentelemetry_sdk::{
 };
 
 use crate::sdk::{
-    error::{Failure, count},
+    error::{Failure, count, plain},
     export::ledger::Ledger,
 };
 
@@ -118,10 +119,12 @@ impl FanOut {
 
 impl Member {
     fn does(&self, job: Job, timeout: Duration) -> OTelSdkResult {
-        match job {
+        let does = || match job {
             Job::Flush => self.processor.force_flush(),
             Job::Shutdown => self.processor.shutdown_with_timeout(timeout),
-        }
+        };
+        catch_unwind(AssertUnwindSafe(does))
+            .unwrap_or_else(|_| Err(OTelSdkError::InternalFailure("it panicked".to_owned())))
     }
 
     fn report(&self, job: Job, timeout: Duration, result: OTelSdkResult) -> Vec<Failure> {
@@ -147,7 +150,7 @@ impl Member {
                 failures.push(Failure {
                     spans: 0,
                     timed_out: false,
-                    reason: format!("{name}: {error}"),
+                    reason: format!("{name}: {}", plain(&error)),
                 });
             }
             _ if job == Job::Shutdown && waiting > 0 => failures.push(Failure {
