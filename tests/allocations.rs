@@ -111,9 +111,10 @@ fn a_request_allocates_what_its_span_needs() {
     let on = SamplerBuilder::new();
     let off = SamplerBuilder::new().with_always_off();
     for (name, sampler, traceparent, most) in [
-        // Nine attributes, four of them strings of the request; the SDK's two for a span in a
-        // Context; the guard's one.
+        // Path, host and user agent, and the vector of attributes they are in; two for a span in a
+        // Context, which are OpenTelemetry's; one for the guard.
         ("recorded, no parent", &on, None, 7),
+        // The parent in a Context of its own, and the list of header lines it was read from.
         ("recorded, with a parent", &on, Some(SAMPLED), 9),
         // The new ids have to be in the Context.
         ("dropped, no parent", &off, None, 1),
