@@ -1,6 +1,6 @@
 //! `TelemetryBuilder`: what was asked for, looked at as a whole before anything starts.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter, SpanProcessor};
@@ -168,7 +168,6 @@ impl TelemetryBuilder {
             sampler,
             propagator: propagator.unwrap_or_else(|| Propagator::new(TraceContext::new())),
             warnings: env.into_warnings(),
-            shutting_down: Mutex::default(),
         })
     }
 }

@@ -10,6 +10,8 @@ use crate::sdk::{
     export::ledger::Ledger,
     processor::{batch::BatchSettings, fan_out::Member},
 };
+#[cfg(not(feature = "otlp-http"))]
+use crate::sdk::{env::NotUnicode, error::without_secrets};
 
 /// One place to send spans to, as it was asked for.
 pub(super) enum Destination {
@@ -140,10 +142,13 @@ fn default(_: &mut Env) -> Result<Vec<Destination>, BuildError> {
 #[cfg(not(feature = "otlp-http"))]
 fn default(env: &mut Env) -> Result<Vec<Destination>, BuildError> {
     for variable in ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
-        if let Some(endpoint) = env.get(variable) {
-            let reason = "OTLP is not built in; enable the feature `otlp-http` of tower-telemetry";
-            return Err(BuildError::new(variable, endpoint, reason));
-        }
+        let endpoint = match env.read(variable) {
+            Ok(None) => continue,
+            Ok(Some(endpoint)) => without_secrets(&endpoint),
+            Err(NotUnicode) => "REDACTED".to_owned(),
+        };
+        let reason = "OTLP is not built in; enable the feature `otlp-http` of tower-telemetry";
+        return Err(BuildError::new(variable, endpoint, reason));
     }
     Ok(Vec::new())
 }

@@ -67,7 +67,7 @@
 //! | `OTEL_ATTRIBUTE_COUNT_LIMIT` | `128`, for spans without a limit of their own | the default |
 //! | `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `…_EVENT_…`, `…_LINK_…` | `128` | the default |
 //! | `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT` | `128` | the default |
-//! | `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` | no proxy | no proxy |
+//! | `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` | no proxy | no proxy, and no warning |
 //!
 //! Sources: [general], [OTLP exporter].
 //!

@@ -2,8 +2,8 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use opentelemetry::{
@@ -51,8 +51,6 @@ pub struct Telemetry {
     pub(super) propagator: Propagator,
     pub(super) fan_out: Arc<FanOut>,
     pub(super) warnings: Vec<Warning>,
-    /// Held while one shuts down, so that another waits for that.
-    pub(super) shutting_down: Mutex<()>,
 }
 
 impl Telemetry {
@@ -144,7 +142,8 @@ impl Telemetry {
     /// exporters. Spans that end later are lost. Blocks the thread for that long at most, also if an
     /// exporter hangs; under a current-thread runtime, call it when nothing else has to run.
     ///
-    /// A second call waits for the first, and then has nothing left to do and to tell.
+    /// A second call waits for the first, as long as its own timeout lets it, and then has nothing left
+    /// to do and to tell.
     ///
     /// Dropping a `Telemetry` that is not global, and the layers that hold on to it, does the same
     /// with a timeout of 5 seconds and tells nobody.
@@ -153,10 +152,11 @@ impl Telemetry {
     ///
     /// Something could not be exported, now or since the last report, or not before the timeout.
     pub fn shutdown(&self, timeout: Duration) -> Result<(), ExportError> {
-        let _one_at_a_time = self.shutting_down.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = Instant::now();
         // The result is text; the findings are told below.
         let _ = self.provider.shutdown_with_timeout(timeout);
-        ExportError::check(self.fan_out.take_found())
+        let left = timeout.saturating_sub(started.elapsed());
+        ExportError::check(self.fan_out.wait_for_shutdown(left))
     }
 }
 

@@ -30,6 +30,8 @@ const MOST_SPANS: usize = 512;
 const WIDTH: usize = 100;
 /// Fewer leave no room for a name.
 const LEAST_WIDTH: usize = 40;
+/// More have no screen.
+const MOST_WIDTH: usize = 1000;
 
 /// Prints traces as trees, for development and for command-line tools.
 ///
@@ -85,7 +87,7 @@ const LEAST_WIDTH: usize = 40;
 ///
 /// Printing happens on the thread that ends a trace's last span, and waits for the terminal. Other
 /// threads do not: what they print meanwhile is printed by that thread, up to 1 MiB; what is more is
-/// left out and said to be. At most 256 traces of 512 spans are held; beyond that a trace is printed
+/// left out and said to be. Spans that the output itself makes are not printed. At most 256 traces of 512 spans are held; beyond that a trace is printed
 /// in pieces. When the output is closed, nothing more is printed and nothing fails.
 #[derive(Clone)]
 pub struct ConsoleExporter {
@@ -151,10 +153,10 @@ impl ConsoleExporter {
         Self { shared: Arc::new(shared), service: Arc::from("") }
     }
 
-    /// Sets how many columns a line has at most, also for clones. Default: 100; the least is 40.
+    /// Sets how many columns a line has at most, from 40 to 1000, also for clones. Default: 100.
     #[must_use]
     pub fn with_width(self, columns: usize) -> Self {
-        self.shared.width.store(columns.max(LEAST_WIDTH), Ordering::Relaxed);
+        self.shared.width.store(columns.clamp(LEAST_WIDTH, MOST_WIDTH), Ordering::Relaxed);
         self
     }
 
@@ -168,9 +170,9 @@ impl ConsoleExporter {
 
     /// All of one trace, or several, each as a tree.
     fn print(&self, spans: Vec<tree::Span>) {
-        if !spans.is_empty() {
-            let width = self.shared.width.load(Ordering::Relaxed);
-            self.shared.screen.print(&tree::render(spans, width));
+        let width = self.shared.width.load(Ordering::Relaxed);
+        for tree in tree::render(spans, width) {
+            self.shared.screen.print(&tree);
         }
     }
 

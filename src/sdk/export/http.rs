@@ -82,11 +82,12 @@ impl Client {
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let result = self.send(request);
-        self.ledger.explain(match &result {
+        let cause = match &result {
             Ok(response) if response.status().is_success() => None,
             Ok(response) => Some(format!("answered {}", response.status())),
             Err(error) => Some(error.to_string()),
-        });
+        };
+        self.ledger.explain(cause.as_deref());
         let response = result?;
         if response.status().is_success() {
             self.note_rejected(response.body());

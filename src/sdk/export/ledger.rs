@@ -15,6 +15,8 @@ use opentelemetry_sdk::{
     trace::{SpanData, SpanExporter},
 };
 
+#[cfg(feature = "otlp-http")]
+use crate::sdk::error::legible;
 use crate::sdk::error::{Failure, plain};
 
 /// The account of one exporter.
@@ -73,13 +75,16 @@ impl Ledger {
     /// Why the attempt at hand has failed, or that it has not. The OTLP exporter makes *network
     /// error* of whatever its client says, which helps nobody.
     #[cfg(feature = "otlp-http")]
-    pub(crate) fn explain(&self, cause: Option<String>) {
-        self.lock().cause = cause;
+    pub(crate) fn explain(&self, cause: Option<&str>) {
+        self.lock().cause = cause.map(legible);
     }
 
     /// What was noted since the last time.
     pub(crate) fn take(&self) -> Option<Failure> {
-        let Failed { spans, reason, .. } = mem::take(&mut *self.lock());
+        let (spans, reason) = {
+            let mut failed = self.lock();
+            (mem::take(&mut failed.spans), mem::take(&mut failed.reason))
+        };
         (spans > 0).then(|| Failure {
             spans,
             timed_out: false,

@@ -5,6 +5,7 @@ use std::{
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    thread::{self, ThreadId},
     time::Duration,
 };
 
@@ -14,9 +15,9 @@ const MOST_TEXT: usize = 1 << 20;
 /// An output that may be slow, closed or broken.
 pub(super) struct Screen {
     queue: Mutex<Queue>,
-    /// Told whenever the queue is empty and nobody writes.
-    idle: Condvar,
-    /// `None` once it is closed. Locked by the one that writes.
+    /// Told whenever more has been written.
+    progress: Condvar,
+    /// `None` once it is closed. Locked by the thread that writes.
     out: Mutex<Option<Box<dyn Write + Send>>>,
 }
 
@@ -24,55 +25,70 @@ pub(super) struct Screen {
 struct Queue {
     text: String,
     left_out: usize,
-    /// Whether somebody is at it, who will also write what comes now.
-    written: bool,
+    /// The thread that is at it, and will also write what comes meanwhile.
+    writer: Option<ThreadId>,
+    /// How much was ever printed, and how much of it has been seen to.
+    printed: u64,
+    done: u64,
 }
 
 impl Screen {
     pub(super) fn new(out: Box<dyn Write + Send>) -> Self {
-        Self { queue: Mutex::default(), idle: Condvar::new(), out: Mutex::new(Some(out)) }
+        Self { queue: Mutex::default(), progress: Condvar::new(), out: Mutex::new(Some(out)) }
     }
 
-    /// Prints `text`, or leaves it to the thread that is printing: also if that is this one, since
-    /// what it prints to may make spans of its own.
+    /// Prints `text`, or leaves it to the thread that is printing.
     pub(super) fn print(&self, text: &str) {
         {
             let mut queue = lock(&self.queue);
-            if queue.text.len() + text.len() > MOST_TEXT {
-                queue.left_out += 1;
-            } else {
-                queue.text.push_str(text);
-            }
-            if mem::replace(&mut queue.written, true) {
+            let this = thread::current().id();
+            if queue.writer == Some(this) {
+                // The output makes spans of its own. To print those would make more of them.
                 return;
             }
+            queue.printed += 1;
+            // Only what has to wait can be too much.
+            if queue.text.is_empty() || queue.text.len() + text.len() <= MOST_TEXT {
+                queue.text.push_str(text);
+            } else {
+                queue.left_out += 1;
+            }
+            if queue.writer.is_some() {
+                return;
+            }
+            queue.writer = Some(this);
         }
         let mut out = lock(&self.out);
-        while let Some(text) = self.next() {
-            write(&mut out, &text);
+        while let Some((text, printed)) = self.next() {
+            let written = write(&mut out, &text);
+            let mut queue = lock(&self.queue);
+            queue.done = printed;
+            queue.left_out += usize::from(!written);
+            self.progress.notify_all();
         }
     }
 
-    /// What to write next; nothing, and somebody else's turn, if all is written.
-    fn next(&self) -> Option<String> {
+    /// What to write next, and up to where that is; nothing, and somebody else's turn, if all is
+    /// written.
+    fn next(&self) -> Option<(String, u64)> {
         let mut queue = lock(&self.queue);
         let mut text = mem::take(&mut queue.text);
         let left_out = mem::take(&mut queue.left_out);
         if left_out > 0 {
-            text.push_str(&format!("({left_out} trees were left out: the output is too slow)\n\n"));
+            text.push_str(&format!("({left_out} more were left out: the output is too slow)\n\n"));
         }
         if text.is_empty() {
-            queue.written = false;
-            self.idle.notify_all();
+            queue.writer = None;
             return None;
         }
-        Some(text)
+        Some((text, queue.printed))
     }
 
-    /// Waits until all is written, for so long at most. Whether it is.
+    /// Waits until all that was printed before is written, for so long at most. Whether it is.
     pub(super) fn wait(&self, timeout: Duration) -> bool {
         let queue = lock(&self.queue);
-        let waited = self.idle.wait_timeout_while(queue, timeout, |queue| queue.written);
+        let printed = queue.printed;
+        let waited = self.progress.wait_timeout_while(queue, timeout, |queue| queue.done < printed);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
@@ -81,19 +97,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Writes, if there is still something to write to; false if the text is lost for now.
+///
 /// Whoever read it may be gone, `head` for one, and a writer of the user's may do anything. None of
 /// it may hurt the one whose span has ended.
-fn write(out: &mut Option<Box<dyn Write + Send>>, text: &str) {
+fn write(out: &mut Option<Box<dyn Write + Send>>, text: &str) -> bool {
     let Some(writer) = out else {
-        return;
+        return true;
     };
     let written = catch_unwind(AssertUnwindSafe(|| {
         writer.write_all(text.as_bytes()).and_then(|()| writer.flush())
     }));
     match written {
-        Ok(Ok(())) => {}
+        Ok(Ok(())) => true,
         // A terminal that cannot keep up now may later.
-        Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-        Ok(Err(_)) | Err(_) => *out = None,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => false,
+        Ok(Err(_)) | Err(_) => {
+            let closed = out.take();
+            // Even to let go of it may be more than it can bear; the hook has said so.
+            let _ = catch_unwind(AssertUnwindSafe(move || drop(closed)));
+            true
+        }
     }
 }

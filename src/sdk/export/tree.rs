@@ -1,7 +1,7 @@
 //! Traces as trees, in lines of a given width.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -36,20 +36,18 @@ const TELLING: [&str; 4] = ["error.type", "http.response.status_code", "url.path
 /// Kind, duration and status: the columns at the right.
 const RIGHT: usize = "  internal  999.99 ms  unset".len();
 
-/// The trees of all traces that `spans` are of, in the order in which their first span is there.
-pub(super) fn render(spans: Vec<Span>, width: usize) -> String {
+/// A tree for each trace that `spans` are of, in the order in which its first span is there.
+pub(super) fn render(spans: Vec<Span>, width: usize) -> Vec<String> {
     let mut order: HashMap<TraceId, usize> = HashMap::new();
-    let mut traces: BTreeMap<usize, Vec<Span>> = BTreeMap::new();
+    let mut traces: Vec<Vec<Span>> = Vec::new();
     for span in spans {
-        let next = order.len();
-        let at = *order.entry(span.data.span_context.trace_id()).or_insert(next);
-        traces.entry(at).or_default().push(span);
+        let at = *order.entry(span.data.span_context.trace_id()).or_insert(traces.len());
+        if at == traces.len() {
+            traces.push(Vec::new());
+        }
+        traces[at].push(span);
     }
-    let mut text = String::new();
-    for trace in traces.into_values() {
-        Tree::new(trace, width).render(&mut text);
-    }
-    text
+    traces.into_iter().map(|trace| Tree::new(trace, width).render()).collect()
 }
 
 struct Tree {
@@ -77,8 +75,9 @@ impl Tree {
         Self { spans, children, width }
     }
 
-    fn render(mut self, text: &mut String) {
-        self.header(text);
+    fn render(mut self) -> String {
+        let mut text = String::new();
+        self.header(&mut text);
         let ids: HashMap<SpanId, usize> =
             self.spans.iter().enumerate().map(|(at, span)| (id(span), at)).collect();
         let roots: Vec<usize> = (0..self.spans.len())
@@ -94,7 +93,7 @@ impl Tree {
                 shown[next.span] = true;
                 let children = self.children.remove(&id(&self.spans[next.span]));
                 let children = children.unwrap_or_default();
-                let indent = self.span(&next, !children.is_empty(), text);
+                let indent = self.span(&next, !children.is_empty(), &mut text);
                 wait(&mut pending, &children, &indent);
             }
             // Spans that are each other's parents are nobody's children.
@@ -107,6 +106,7 @@ impl Tree {
             wait(&mut pending, &[left], "");
         }
         text.push('\n');
+        text
     }
 
     fn header(&self, text: &mut String) {

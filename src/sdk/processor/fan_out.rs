@@ -3,7 +3,7 @@
 use std::{
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -32,8 +32,19 @@ const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 #[derive(Debug)]
 pub(crate) struct FanOut {
     members: Vec<Member>,
+    state: Mutex<State>,
+    /// Told whenever a job is done.
+    done: Condvar,
+}
+
+/// One job is done at a time: the SDK's batch processor can take only so many, and makes an error of
+/// a flush that meets a shutdown.
+#[derive(Debug, Default)]
+struct State {
+    busy: bool,
+    shut_down: bool,
     /// What the shutdown has found; the provider, which asks for it, makes text of errors.
-    found: Mutex<Vec<Failure>>,
+    found: Vec<Failure>,
 }
 
 /// A processor, and what is known of it.
@@ -56,7 +67,7 @@ impl FanOut {
         for member in &mut members {
             member.processor.set_resource(resource);
         }
-        Arc::new(Self { members, found: Mutex::default() })
+        Arc::new(Self { members, state: Mutex::default(), done: Condvar::new() })
     }
 
     /// What its processors are called.
@@ -69,32 +80,89 @@ impl FanOut {
         self.members.iter().any(|member| member.ledger.is_none())
     }
 
-    /// Has what has ended exported, and says what could not be since the last report.
+    /// Has what has ended exported, and says what could not be since the last report. After a
+    /// shutdown there is nothing left to flush.
     pub(crate) fn flush(self: &Arc<Self>) -> Vec<Failure> {
-        self.all(Job::Flush, FLUSH)
+        let deadline = Instant::now() + FLUSH;
+        {
+            let mut state = self.wait_while(deadline, |state| state.busy && !state.shut_down);
+            if state.shut_down {
+                return Vec::new();
+            }
+            if state.busy {
+                return vec![Failure {
+                    spans: 0,
+                    timed_out: true,
+                    reason: format!("another flush was not done within {FLUSH:?}"),
+                }];
+            }
+            state.busy = true;
+        }
+        let failures = self.all(Job::Flush, FLUSH, deadline);
+        self.lock().busy = false;
+        self.done.notify_all();
+        failures
     }
 
-    /// What the shutdown has found.
-    pub(crate) fn take_found(&self) -> Vec<Failure> {
-        mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Shuts the processors down, once a flush that goes on is done or the deadline has passed.
+    fn shutdown(self: &Arc<Self>, timeout: Duration) -> OTelSdkResult {
+        let deadline = Instant::now() + timeout.min(LONGEST);
+        self.wait_while(deadline, |state| state.busy).busy = true;
+        let failures = self.all(Job::Shutdown, timeout, deadline);
+        let result = as_result(&failures);
+        let mut state = self.lock();
+        state.busy = false;
+        state.shut_down = true;
+        state.found = failures;
+        drop(state);
+        self.done.notify_all();
+        result
+    }
+
+    /// Waits for a shutdown that has begun, and gives what it has found, if nobody was told.
+    pub(crate) fn wait_for_shutdown(&self, timeout: Duration) -> Vec<Failure> {
+        let deadline = Instant::now() + timeout.min(LONGEST);
+        let mut state = self.wait_while(deadline, |state| !state.shut_down);
+        if state.shut_down {
+            return mem::take(&mut state.found);
+        }
+        vec![Failure {
+            spans: 0,
+            timed_out: true,
+            reason: format!("another shutdown was not done within {timeout:?}"),
+        }]
+    }
+
+    fn wait_while(
+        &self,
+        deadline: Instant,
+        condition: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'_, State> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waited = self.done.wait_timeout_while(self.lock(), left, |state| condition(state));
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does the job on all processors at once, each on a thread of its own: what one waits for does
-    /// not take from another's time, and none keeps the caller longer than the timeout.
-    fn all(self: &Arc<Self>, job: Job, timeout: Duration) -> Vec<Failure> {
-        let timeout = timeout.min(LONGEST);
-        let deadline = Instant::now() + timeout;
+    /// not take from another's time, and none keeps the caller longer than the deadline.
+    /// `timeout` is what the caller has called it.
+    fn all(self: &Arc<Self>, job: Job, timeout: Duration, deadline: Instant) -> Vec<Failure> {
+        let left = deadline.saturating_duration_since(Instant::now());
         let (done, results) = mpsc::channel();
         for at in 0..self.members.len() {
             let (fan_out, finished) = (Arc::clone(self), done.clone());
             let work = move || {
-                let result = fan_out.members[at].does(job, timeout);
+                let result = fan_out.members[at].does(job, left);
                 // When the deadline has passed, nobody listens any more.
                 let _ = finished.send((at, result));
             };
             // A thread that cannot be had is a deadline that cannot be kept.
             if thread::Builder::new().spawn(work).is_err() {
-                let _ = done.send((at, self.members[at].does(job, timeout)));
+                let _ = done.send((at, self.members[at].does(job, left)));
             }
         }
         drop(done);
@@ -131,38 +199,30 @@ impl Member {
         let Self { name, ledger, .. } = self;
         let mut failures: Vec<Failure> = ledger.iter().filter_map(|ledger| ledger.take()).collect();
         let waiting = ledger.as_ref().map_or(0, |ledger| ledger.unsettled());
-        match result {
-            Err(OTelSdkError::Timeout(_)) => failures.push(Failure {
-                spans: 0,
-                timed_out: true,
-                reason: match waiting {
-                    0 => format!("{name}: not done within {timeout:?}"),
-                    _ => {
-                        let waiting = count(waiting);
-                        format!("{name}: not done within {timeout:?}, with {waiting} to go")
-                    }
-                },
-            }),
-            // What the ledger tells is what the processor has made less of.
-            Err(error)
-                if failures.is_empty() && !matches!(error, OTelSdkError::AlreadyShutdown) =>
-            {
-                failures.push(Failure {
-                    spans: 0,
-                    timed_out: false,
-                    reason: format!("{name}: {}", plain(&error)),
-                });
+        // What waits after a shutdown waits for nobody.
+        let lost = if job == Job::Shutdown { waiting } else { 0 };
+        let (spans, timed_out, reason) = match result {
+            Err(OTelSdkError::Timeout(_)) => {
+                let to_go = match waiting {
+                    0 => String::new(),
+                    _ => format!(", with {} to go", count(waiting)),
+                };
+                (0, true, format!("not done within {timeout:?}{to_go}"))
             }
-            _ if job == Job::Shutdown && waiting > 0 => failures.push(Failure {
-                spans: waiting,
-                timed_out: false,
-                reason: format!("{name}: they found the queue full"),
-            }),
-            _ => {}
-        }
+            Err(OTelSdkError::AlreadyShutdown) | Ok(()) if lost == 0 => return failures,
+            Err(OTelSdkError::AlreadyShutdown) | Ok(()) => (lost, false, DROPPED.to_owned()),
+            // What the ledger tells is what the processor has made less of.
+            Err(_) if lost == 0 && !failures.is_empty() => return failures,
+            Err(error) => (lost, false, plain(&error)),
+        };
+        failures.push(Failure { spans, timed_out, reason: format!("{name}: {reason}") });
         failures
     }
 }
+
+/// Why a span that has ended can have got to no exporter. Which it was, the SDK does not say.
+const DROPPED: &str =
+    "dropped, for the queue was full, the exporter panicked, or they ended during the shutdown";
 
 /// The one processor that the provider knows.
 #[derive(Debug)]
@@ -171,7 +231,7 @@ pub(crate) struct Handle(pub(crate) Arc<FanOut>);
 impl SpanProcessor for Handle {
     fn on_start(&self, span: &mut Span, cx: &Context) {
         for member in &self.0.members {
-            member.processor.on_start(span, cx);
+            unharmed(|| member.processor.on_start(span, cx));
         }
     }
 
@@ -180,9 +240,9 @@ impl SpanProcessor for Handle {
             return;
         };
         for member in others {
-            member.processor.on_end(span.clone());
+            unharmed(|| member.processor.on_end(span.clone()));
         }
-        last.processor.on_end(span);
+        unharmed(|| last.processor.on_end(span));
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -190,14 +250,17 @@ impl SpanProcessor for Handle {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        let failures = self.0.all(Job::Shutdown, timeout);
-        let result = as_result(&failures);
-        *self.0.found.lock().unwrap_or_else(PoisonError::into_inner) = failures;
-        result
+        self.0.shutdown(timeout)
     }
 
     // The members have been told before they were shared.
     fn set_resource(&mut self, _: &Resource) {}
+}
+
+/// A processor that panics has said so through the panic hook. The request whose span it was given,
+/// and the other processors, are not to suffer for it.
+fn unharmed(work: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(work));
 }
 
 /// For whoever asks the provider itself.

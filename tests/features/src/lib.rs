@@ -46,10 +46,10 @@ fn an_endpoint_without_support_for_otlp_is_an_error_that_names_the_feature() {
 
     let variable = "OTEL_EXPORTER_OTLP_ENDPOINT";
     let error = Telemetry::builder()
-        .with_environment([(variable, "http://localhost:4318")])
+        .with_environment([(variable, "http://user:s3cret@localhost:4318")])
         .build()
         .unwrap_err();
-    assert_eq!((error.setting(), error.value()), (variable, "http://localhost:4318"));
+    assert_eq!((error.setting(), error.value()), (variable, "http://REDACTED@localhost:4318"));
     assert!(error.to_string().contains("enable the feature `otlp-http`"), "{error}");
 
     let telemetry = Telemetry::builder()
