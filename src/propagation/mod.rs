@@ -46,4 +46,5 @@
 pub use self::{propagator::Propagator, trace_context::TraceContext};
 
 mod propagator;
+mod carrier;
 mod trace_context;

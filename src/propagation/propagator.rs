@@ -8,7 +8,9 @@ use opentelemetry::{
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
     trace::TraceContextExt,
 };
-use opentelemetry_http::{HeaderExtractor, HeaderInjector};
+use opentelemetry_http::HeaderInjector;
+
+use crate::propagation::carrier::Lines;
 
 /// A shared handle to a [`TextMapPropagator`] that works on header maps.
 ///
@@ -47,7 +49,7 @@ impl Propagator {
     /// [restart]: https://www.w3.org/TR/trace-context-2/#a-traceparent-is-not-received
     #[must_use]
     pub fn extract(&self, cx: &Context, headers: &HeaderMap) -> Context {
-        self.extract_with_context(cx, &HeaderExtractor(headers))
+        self.extract_with_context(cx, &Lines(headers))
     }
 
     /// Writes what `cx` holds into `headers`, the span above all. If there is a span, it is written in

@@ -65,6 +65,19 @@ fn without_a_traceparent_or_with_a_malformed_one_the_span_is_a_root() {
 }
 
 #[test]
+fn a_traceparent_sent_twice_is_none_also_if_one_of_them_is_no_text() {
+    let recorder = Recorder::new();
+    let inner =
+        service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) });
+    let mut request = Request::new(());
+    request.headers_mut().append("traceparent", TRACEPARENT.parse().unwrap());
+    let junk = http::HeaderValue::from_bytes(b"\xff").unwrap();
+    request.headers_mut().append("traceparent", junk);
+    tokio_test::block_on(recorder.layer().layer(inner).call(request)).unwrap();
+    assert_eq!(recorder.span().parent_span_id, SpanId::INVALID);
+}
+
+#[test]
 fn a_malformed_tracestate_leaves_the_parent_as_it_is() {
     let span = span(&[("traceparent", TRACEPARENT), ("tracestate", "not a list")]);
     assert_eq!(span.parent_span_id.to_string(), "b7ad6b7169203331");
