@@ -63,8 +63,6 @@ where
 
 impl<F> fmt::Debug for ResponseFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("ended", &self.guard.is_none())
-            .finish_non_exhaustive()
+        f.debug_struct("ResponseFuture").field("span", &self.guard).finish_non_exhaustive()
     }
 }

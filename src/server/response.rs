@@ -39,5 +39,5 @@ pub(super) fn ends_with_head(method: &Method) -> fn(StatusCode) -> bool {
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     let digits = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
     // `parse` alone would take a sign.
-    digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
+    if digits.bytes().all(|digit| digit.is_ascii_digit()) { digits.parse().ok() } else { None }
 }

@@ -187,3 +187,64 @@ fn the_body_of_a_span_that_does_not_record_sees_its_context_too() {
     let mut body = task::spawn(response.into_body());
     assert_ready_ok!(body.enter(|cx, body| body.poll_frame(cx)).map(Option::unwrap));
 }
+
+#[test]
+fn a_sampler_and_a_processor_may_attach_contexts_of_their_own() {
+    use opentelemetry_sdk::{
+        error::OTelSdkResult,
+        trace::{
+            SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, Span, SpanData,
+            SpanProcessor,
+        },
+    };
+
+    #[derive(Clone, Debug)]
+    struct Attaches;
+
+    impl ShouldSample for Attaches {
+        fn should_sample(
+            &self,
+            _: Option<&Context>,
+            _: opentelemetry::TraceId,
+            _: &str,
+            _: &opentelemetry::trace::SpanKind,
+            _: &[opentelemetry::KeyValue],
+            _: &[opentelemetry::trace::Link],
+        ) -> SamplingResult {
+            drop(ambient().attach());
+            SamplingResult {
+                decision: SamplingDecision::RecordAndSample,
+                attributes: Vec::new(),
+                trace_state: TraceState::NONE,
+            }
+        }
+    }
+
+    impl SpanProcessor for Attaches {
+        fn on_start(&self, _: &mut Span, _: &Context) {
+            drop(ambient().attach());
+        }
+
+        fn on_end(&self, _: SpanData) {
+            drop(ambient().attach());
+        }
+
+        fn force_flush(&self) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: std::time::Duration) -> OTelSdkResult {
+            Ok(())
+        }
+    }
+
+    let provider =
+        SdkTracerProvider::builder().with_sampler(Attaches).with_span_processor(Attaches).build();
+    let inner = service_fn(|_: Request<()>| async {
+        assert_ne!(current(), SpanId::from(2));
+        Ok::<_, Infallible>(Response::new(String::new()))
+    });
+    let layer = tower_telemetry::TraceLayer::new().with_tracer_provider(&provider);
+    assert_ready_ok!(task::spawn(layer.layer(inner).call(Request::new(()))).poll());
+    assert_eq!(current(), SpanId::INVALID);
+}

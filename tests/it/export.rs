@@ -53,6 +53,8 @@ fn shutdown_sends_what_is_in_the_queue() {
     assert_eq!(requests[0].path, "/v1/traces");
     let headers = &requests[0].headers;
     assert_eq!(headers["content-type"], "application/x-protobuf");
+    let agent = concat!("tower-telemetry/", env!("CARGO_PKG_VERSION"), " OTel-OTLP-Exporter-Rust/");
+    assert!(headers["user-agent"].to_str().unwrap().starts_with(agent), "{headers:?}");
     assert_eq!((&headers["a"], &headers["b"]), (&"code".parse().unwrap(), &"env".parse().unwrap()));
     assert_eq!(requests[0].body.resource_spans[0].scope_spans[0].spans.len(), 3);
 
@@ -72,14 +74,20 @@ fn force_flush_sends_what_has_ended_and_leaves_the_exporter_running() {
 }
 
 #[test]
-fn an_endpoint_for_traces_is_taken_as_it_is() {
+fn an_endpoint_for_traces_and_a_user_agent_are_taken_as_they_are() {
     let collector = Collector::start([]);
-    let otlp = Otlp::new().with_traces_endpoint(format!("{}/as/is?key=1", collector.url()));
+    let otlp = Otlp::new()
+        .with_traces_endpoint(format!("{}/as/is?key=1", collector.url()))
+        .with_header("User-Agent", "mine");
     let telemetry =
         Telemetry::builder().with_environment([("", ""); 0]).with_otlp(otlp).build().unwrap();
     spans(&telemetry, 1);
     telemetry.shutdown(LONG).unwrap();
-    assert_eq!(collector.requests()[0].path, "/as/is?key=1");
+    let [request] = &collector.requests()[..] else {
+        panic!("one request was to come");
+    };
+    assert_eq!(request.path, "/as/is?key=1");
+    assert_eq!(request.headers["user-agent"], "mine");
 }
 
 #[test]

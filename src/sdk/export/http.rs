@@ -1,9 +1,12 @@
 //! The client under the OTLP exporter.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderValue, Uri, header};
+use http::{
+    HeaderMap, HeaderValue, Uri,
+    header::{self, Entry},
+};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
@@ -19,15 +22,6 @@ use crate::sdk::{error::legible, export::ledger::Ledger};
 ///
 /// [limit]: https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
 const LONGEST_RESPONSE: u64 = 4 * 1024 * 1024;
-
-/// What the exporter calls itself, [product first][agent].
-///
-/// [agent]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#user-agent
-const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!(
-    "OTel-OTLP-Exporter-Rust/",
-    env!("CARGO_PKG_VERSION"),
-    " (tower-telemetry)"
-));
 
 /// Sends one request at a time on the thread that asks, which is the batch processor's own.
 ///
@@ -61,7 +55,6 @@ impl Client {
         proxies: Proxies,
         ledger: Arc<Ledger>,
     ) -> Self {
-        headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -99,13 +92,18 @@ impl HttpClient for Client {
 impl Client {
     fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, ureq::Error> {
         let (mut parts, body) = request.into_parts();
-        // Of the exporter's headers only what it says of the body. It reads the process's
-        // environment for more, which may not be the one that was asked for.
-        let encoding = parts.headers.remove(header::CONTENT_ENCODING);
-        parts.headers = self.headers.clone();
-        if let Some(encoding) = encoding.filter(|encoding| encoding == "gzip" || encoding == "zstd")
+        // Of the exporter's headers only what it says of the body and of itself. It reads the
+        // process's environment for more, which may not be the one that was asked for.
+        let theirs = mem::replace(&mut parts.headers, self.headers.clone());
+        if let Some(encoding) = theirs.get(header::CONTENT_ENCODING)
+            && (encoding == "gzip" || encoding == "zstd")
         {
-            parts.headers.insert(header::CONTENT_ENCODING, encoding);
+            parts.headers.insert(header::CONTENT_ENCODING, encoding.clone());
+        }
+        if let Entry::Vacant(vacant) = parts.headers.entry(header::USER_AGENT)
+            && let Some(agent) = theirs.get(header::USER_AGENT).and_then(product)
+        {
+            vacant.insert(agent);
         }
         parts.uri = self.endpoint.clone();
         let response = self.agent.run(Request::from_parts(parts, &body[..]))?;
@@ -128,4 +126,14 @@ impl Client {
             self.ledger.note(rejected, format!("refused: {}", legible(&partial.error_message)));
         }
     }
+}
+
+/// Who sends: [this crate, then the exporter][agent].
+///
+/// [agent]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#user-agent
+fn product(exporter: &HeaderValue) -> Option<HeaderValue> {
+    const THIS: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+    let exporter = exporter.to_str().ok()?;
+    let product = format!("{THIS} {exporter}");
+    if exporter.starts_with("OTel-OTLP-Exporter-Rust/") { product.parse().ok() } else { None }
 }

@@ -69,6 +69,20 @@ impl Described {
                 .collect(),
         }
     }
+
+    /// What comes of `Request::new(())` and an answer of 200.
+    pub(crate) fn of_a_plain_request() -> Self {
+        Self::server(
+            "GET",
+            [
+                ("http.request.method", "GET".into()),
+                ("url.path", "/".into()),
+                ("url.scheme", "http".into()),
+                ("network.protocol.version", "1.1".into()),
+                ("http.response.status_code", 200.into()),
+            ],
+        )
+    }
 }
 
 impl From<SpanData> for Described {
