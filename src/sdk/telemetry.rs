@@ -12,6 +12,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{
     Resource,
+    error::OTelSdkError,
     trace::{SdkTracer, SdkTracerProvider},
 };
 
@@ -153,10 +154,15 @@ impl Telemetry {
     /// Something could not be exported, now or since the last report, or not before the timeout.
     pub fn shutdown(&self, timeout: Duration) -> Result<(), ExportError> {
         let started = Instant::now();
-        // The result is text; the findings are told below.
-        let _ = self.provider.shutdown_with_timeout(timeout);
-        let left = timeout.saturating_sub(started.elapsed());
-        ExportError::check(self.fan_out.wait_for_shutdown(left))
+        let failures = match self.provider.shutdown_with_timeout(timeout) {
+            Err(OTelSdkError::AlreadyShutdown) => {
+                let left = timeout.saturating_sub(started.elapsed());
+                self.fan_out.wait_for_shutdown(left, timeout)
+            }
+            // An error is text here; what was found says more.
+            Ok(()) | Err(_) => self.fan_out.take_found(),
+        };
+        ExportError::check(failures)
     }
 }
 

@@ -119,12 +119,17 @@ impl FanOut {
         result
     }
 
-    /// Waits for a shutdown that has begun, and gives what it has found, if nobody was told.
-    pub(crate) fn wait_for_shutdown(&self, timeout: Duration) -> Vec<Failure> {
-        let deadline = Instant::now() + timeout.min(LONGEST);
-        let mut state = self.wait_while(deadline, |state| !state.shut_down);
-        if state.shut_down {
-            return mem::take(&mut state.found);
+    /// What the shutdown has found, for the one who has asked for it.
+    pub(crate) fn take_found(&self) -> Vec<Failure> {
+        mem::take(&mut self.lock().found)
+    }
+
+    /// Waits for a shutdown that another has asked for, and who is told what it finds. `timeout` is
+    /// what the caller has called it.
+    pub(crate) fn wait_for_shutdown(&self, left: Duration, timeout: Duration) -> Vec<Failure> {
+        let deadline = Instant::now() + left.min(LONGEST);
+        if self.wait_while(deadline, |state| !state.shut_down).shut_down {
+            return Vec::new();
         }
         vec![Failure {
             spans: 0,
