@@ -51,7 +51,7 @@ async fn main() -> Result<(), BoxError> {
     let (stop, stopped) = watch::channel(());
     let (inventory_at, inventory_serves) =
         serve(inventory_app(&inventory), stopped.clone()).await?;
-    let (gateway_at, gateway_serves) = serve(gateway_app(&gateway, inventory_at), stopped).await?;
+    let (gateway_at, gateway_serves) = serve(gateway_app(&gateway, inventory_at)?, stopped).await?;
 
     if env::args().any(|argument| argument == "--serve") {
         say(format_args!("gateway    http://{gateway_at}/items/42"));
@@ -66,9 +66,7 @@ async fn main() -> Result<(), BoxError> {
     // waited for: its span ends with the program.
     drop(stop);
     let both = async { (gateway_serves.await, inventory_serves.await) };
-    if timeout(PATIENCE, both).await.is_err() {
-        say(format_args!("some requests were still open"));
-    }
+    let served = timeout(PATIENCE, both).await;
     // Then what they have left in the queues; it blocks, so each on a thread of its own.
     let shutdowns =
         [gateway, inventory].map(|telemetry| spawn_blocking(move || telemetry.shutdown(PATIENCE)));
@@ -76,6 +74,10 @@ async fn main() -> Result<(), BoxError> {
         if let Err(lost) = shutdown.await? {
             say(format_args!("{lost}"));
         }
+    }
+    match served {
+        Ok((gateway, inventory)) => gateway?.and(inventory?)?,
+        Err(_) => say(format_args!("some requests were still open")),
     }
     Ok(())
 }
@@ -104,14 +106,15 @@ struct Inventory {
     at: SocketAddr,
 }
 
-fn gateway_app(telemetry: &Telemetry, at: SocketAddr) -> Router {
+fn gateway_app(telemetry: &Telemetry, at: SocketAddr) -> Result<Router, BoxError> {
     // Any request that goes out through this client takes the current span's context along.
-    let client = PropagationLayer::new().with_telemetry(telemetry).layer(local_client());
-    Router::new()
+    let client = PropagationLayer::new().with_telemetry(telemetry).layer(local_client()?);
+    let app = Router::new()
         .route("/items/{id}", get(item))
         .route("/report", get(report))
         .layer(TraceLayer::new().with_telemetry(telemetry))
-        .with_state(Inventory { client, at })
+        .with_state(Inventory { client, at });
+    Ok(app)
 }
 
 async fn item(
@@ -161,7 +164,7 @@ async fn closed(mut stopped: watch::Receiver<()>) {
 /// A handful of requests from outside, where no trace has begun. A span ends with its response, so
 /// each tree is printed by the time the response is here.
 async fn play(gateway: SocketAddr) -> Result<(), BoxError> {
-    let outside = local_client();
+    let outside = local_client()?;
     for path in ["/items/42", "/items/7?detail=full", "/report", "/nowhere"] {
         say(format_args!("GET {path}"));
         outside.get(format!("http://{gateway}{path}")).send().await?.bytes().await?;
@@ -170,9 +173,8 @@ async fn play(gateway: SocketAddr) -> Result<(), BoxError> {
 }
 
 /// A client that goes straight to this machine, whatever proxies it has for others.
-fn local_client() -> reqwest::Client {
-    let client = reqwest::Client::builder().no_proxy().build();
-    client.unwrap_or_default()
+fn local_client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().no_proxy().build()
 }
 
 /// `println!` panics when nobody reads any more, `| head` for one.

@@ -55,7 +55,7 @@ impl Providers {
         P::Tracer: Send + Sync + 'static,
         <P::Tracer as Tracer>::Span: Send + Sync + 'static,
     {
-        self.set_tracer_provider(provider);
+        self.tracer = TracerSource::from_provider(provider);
         self
     }
 
@@ -64,25 +64,8 @@ impl Providers {
     where
         P: TextMapPropagator + Send + Sync + 'static,
     {
-        self.set_propagator(propagator);
-        self
-    }
-
-    /// For the layers, which have setters of the same names.
-    pub(crate) fn set_tracer_provider<P>(&mut self, provider: &P)
-    where
-        P: TracerProvider,
-        P::Tracer: Send + Sync + 'static,
-        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
-    {
-        self.tracer = TracerSource::from_provider(provider);
-    }
-
-    pub(crate) fn set_propagator<P>(&mut self, propagator: P)
-    where
-        P: TextMapPropagator + Send + Sync + 'static,
-    {
         self.propagator = Propagator::new(propagator);
+        self
     }
 }
 

@@ -52,8 +52,9 @@ impl Propagator {
         self.extract_with_context(cx, &Lines(headers))
     }
 
-    /// Writes what `cx` holds into `headers`, the span above all. If there is a span, it is written in
-    /// place of whatever the propagator's [fields] held.
+    /// Writes what `cx` holds into `headers`, the span above all. If there is a span, it is written
+    /// in place of whatever the propagator's [fields] held. (A handle to a handle to the global
+    /// propagator does not know these fields, and replaces only what it writes.)
     ///
     /// [fields]: https://opentelemetry.io/docs/specs/otel/context/api-propagators/#fields
     pub fn inject(&self, cx: &Context, headers: &mut HeaderMap) {

@@ -11,7 +11,7 @@ use crate::sdk::{
     processor::{batch::BatchSettings, fan_out::Member},
 };
 #[cfg(not(feature = "otlp-http"))]
-use crate::sdk::{env::NotUnicode, error::without_secrets};
+use crate::sdk::{env::NotUnicode, text::without_secrets};
 
 /// One place to send spans to, as it was asked for.
 pub(super) enum Destination {

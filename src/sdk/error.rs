@@ -2,10 +2,7 @@
 
 use std::{borrow::Cow, error::Error, fmt};
 
-use opentelemetry_sdk::error::OTelSdkError;
-
-/// The most of a stranger's text that is worth repeating.
-const LONGEST: usize = 256;
+use crate::sdk::text::{count, legible};
 
 /// A setting that cannot be used.
 ///
@@ -88,8 +85,8 @@ impl Error for BuildError {
 
 /// A value in the environment that was not used.
 ///
-/// Each is logged once when it is found, through `tracing` with the
-/// target `tower-telemetry`, and kept in [`Telemetry::warnings`](crate::Telemetry::warnings).
+/// Each is logged once when it is found, through `tracing` with the target `tower-telemetry`, and
+/// kept in [`Telemetry::warnings`](crate::Telemetry::warnings).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     variable: Cow<'static, str>,
@@ -185,64 +182,12 @@ impl fmt::Debug for ExportError {
 
 impl Error for ExportError {}
 
-/// A URL without what may be a password or a key: all before an `@` but the scheme, and all after
-/// the path. It may be no URL at all, so nothing is taken for granted.
-pub(crate) fn without_secrets(url: &str) -> String {
-    let (before, rest) = match url.rsplit_once('@') {
-        Some((before, rest)) => {
-            let scheme = before.find("://").map_or("", |at| &before[..at + 3]);
-            (format!("{scheme}REDACTED@"), rest)
-        }
-        None => (String::new(), url),
-    };
-    match rest.find(['?', '#']) {
-        Some(at) => format!("{before}{}REDACTED", &rest[..=at]),
-        None => format!("{before}{rest}"),
-    }
-}
-
-/// What an SDK's error says, without what it says of itself.
-pub(crate) fn plain(error: &OTelSdkError) -> String {
-    match error {
-        OTelSdkError::InternalFailure(message) => legible(message),
-        error => legible(&error.to_string()),
-    }
-}
-
-/// So many spans, in words.
-pub(crate) fn count(spans: u64) -> String {
-    match spans {
-        1 => "1 span".to_owned(),
-        _ => format!("{spans} spans"),
-    }
-}
-
-/// A stranger's text as it may stand in a message or a log: without control characters, and not
-/// too long.
-pub(crate) fn legible(text: &str) -> String {
-    let mut legible = String::new();
-    for char in text.chars() {
-        if legible.len() >= LONGEST {
-            legible.push('…');
-            break;
-        }
-        if char.is_control() {
-            legible.extend(char.escape_default());
-        } else {
-            legible.push(char);
-        }
-    }
-    legible
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_strangers_text_is_cut_and_commands_nothing() {
-        assert_eq!(legible("a\u{1b}[2J\r\nb"), "a\\u{1b}[2J\\r\\nb");
-        assert_eq!(legible(&"x".repeat(100_000)).chars().count(), LONGEST + 1);
+    fn a_value_is_shown_so_that_it_commands_nothing() {
         assert_eq!(BuildError::new("setting", "\n", "is bad").value(), "\\n");
         assert_eq!(Warning::new("V", "\n", "is bad").value(), "\\n");
     }

@@ -92,3 +92,4 @@ mod processor;
 pub mod export;
 mod env;
 mod error;
+mod text;

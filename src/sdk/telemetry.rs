@@ -143,8 +143,8 @@ impl Telemetry {
     /// exporters. Spans that end later are lost. Blocks the thread for that long at most, also if an
     /// exporter hangs; under a current-thread runtime, call it when nothing else has to run.
     ///
-    /// A second call waits for the first, as long as its own timeout lets it, and then has nothing left
-    /// to do and to tell.
+    /// A second call waits for the first, as long as its own timeout lets it, and then has nothing
+    /// left to do and to tell.
     ///
     /// Dropping a `Telemetry` that is not global, and the layers that hold on to it, does the same
     /// with a timeout of 5 seconds and tells nobody.

@@ -47,7 +47,7 @@ impl TraceLayer {
     /// # Ok::<(), tower_telemetry::BuildError>(())
     /// ```
     pub fn with_telemetry(self, telemetry: impl Into<Providers>) -> Self {
-        self.with(|config| config.providers = telemetry.into())
+        self.with(|_| telemetry.into())
     }
 
     /// Takes spans from `provider`. Default: the global tracer provider.
@@ -57,7 +57,7 @@ impl TraceLayer {
         P::Tracer: Send + Sync + 'static,
         <P::Tracer as Tracer>::Span: Send + Sync + 'static,
     {
-        self.with(|config| config.providers.set_tracer_provider(provider))
+        self.with(|providers| providers.with_tracer_provider(provider))
     }
 
     /// Reads the caller's span from the headers with `propagator`. Default: the global propagator.
@@ -65,11 +65,12 @@ impl TraceLayer {
     where
         P: TextMapPropagator + Send + Sync + 'static,
     {
-        self.with(|config| config.providers.set_propagator(propagator))
+        self.with(|providers| providers.with_propagator(propagator))
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
-        change(Arc::make_mut(&mut self.config));
+    fn with(mut self, change: impl FnOnce(Providers) -> Providers) -> Self {
+        let config = Arc::make_mut(&mut self.config);
+        config.providers = change(std::mem::take(&mut config.providers));
         self
     }
 }

@@ -23,18 +23,20 @@ const MOST_ATTRIBUTES: usize = 12;
 
 /// Starts the server span of `request`.
 ///
-/// What a sampler may look at is there before the start, unless the tracer knows that its sampler
-/// does not look: then a request that is not recorded builds nothing.
+/// Whoever may look at it finds the description before the start. Where the tracer knows that nobody
+/// looks, it waits until the span is known to record: then a request that does not builds nothing.
 pub(super) fn make_span<B>(config: &Config, request: &Request<B>, parent_cx: &Context) -> Guard {
     let tracer = &config.providers.tracer;
     let mut guard = if tracer.wants_start_attributes(parent_cx) {
-        let builder = SpanBuilder::from_name(name(request)).with_attributes(attributes(request));
+        let (name, attributes) = describe(request);
+        let builder = SpanBuilder::from_name(name).with_attributes(attributes);
         Guard::start(tracer, builder.with_kind(SpanKind::Server), parent_cx)
     } else {
         let builder = SpanBuilder::from_name("HTTP").with_kind(SpanKind::Server);
         let guard = Guard::start(tracer, builder, parent_cx);
         if guard.is_recording() {
-            guard.describe(name(request), attributes(request));
+            let (name, attributes) = describe(request);
+            guard.describe(name, attributes);
         }
         guard
     };
@@ -42,12 +44,19 @@ pub(super) fn make_span<B>(config: &Config, request: &Request<B>, parent_cx: &Co
     guard
 }
 
+/// The span's name, and its attributes as far as the request tells them.
+fn describe<B>(request: &Request<B>) -> (Cow<'static, str>, Vec<KeyValue>) {
+    let method = method::known(request.method());
+    let route = matched_route(request.extensions());
+    (name(method, route), attributes(request, method, route))
+}
+
 /// [`{method} {route}`][name], or `{method}` where no route is known; never the path.
 ///
 /// [name]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
-fn name<B>(request: &Request<B>) -> Cow<'static, str> {
-    let method = method::in_span_name(method::known(request.method()));
-    match matched_route(request.extensions()) {
+fn name(method: &'static str, route: Option<&str>) -> Cow<'static, str> {
+    let method = method::in_span_name(method);
+    match route {
         Some(route) => format!("{method} {route}").into(),
         None => method.into(),
     }
@@ -56,17 +65,16 @@ fn name<B>(request: &Request<B>) -> Cow<'static, str> {
 /// The attributes of [an HTTP server span][table] that the request tells.
 ///
 /// [table]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
-fn attributes<B>(request: &Request<B>) -> Vec<KeyValue> {
+fn attributes<B>(request: &Request<B>, method: &'static str, route: Option<&str>) -> Vec<KeyValue> {
     let (uri, headers) = (target(request), request.headers());
     let mut attributes = Vec::with_capacity(MOST_ATTRIBUTES);
 
-    let method = method::known(request.method());
     attributes.push(KeyValue::new(keys::HTTP_REQUEST_METHOD, method));
     if method == method::OTHER {
         let original = request.method().as_str().to_owned();
         attributes.push(KeyValue::new(keys::HTTP_REQUEST_METHOD_ORIGINAL, original));
     }
-    if let Some(route) = matched_route(request.extensions()) {
+    if let Some(route) = route {
         attributes.push(KeyValue::new(keys::HTTP_ROUTE, route.to_owned()));
     }
     attributes.push(KeyValue::new(keys::URL_PATH, uri.path().to_owned()));

@@ -5,11 +5,15 @@ use std::convert::Infallible;
 use axum::{Router, routing::get};
 use http::{Request, Response, Version};
 use http_body_util::BodyExt;
-use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample};
+use opentelemetry::trace::SpanKind;
+use opentelemetry_sdk::trace::{SamplingDecision, SdkTracerProvider};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_telemetry::TraceLayer;
 
-use crate::support::recorder::{Described, Recorder};
+use crate::support::{
+    recorder::{Described, Recorder},
+    sdk::Decides,
+};
 
 /// The span of a request to a service that answers 200.
 fn described(request: Request<()>) -> Described {
@@ -150,38 +154,17 @@ async fn a_nested_router_has_the_whole_path() {
     assert_eq!(span.attributes["url.query"], "a=b".into());
 }
 
-/// Drops all, and tells through a name that it adds what it was given.
-#[derive(Clone, Debug)]
-struct LooksAtAttributes;
-
-impl ShouldSample for LooksAtAttributes {
-    fn should_sample(
-        &self,
-        _: Option<&opentelemetry::Context>,
-        _: opentelemetry::TraceId,
-        name: &str,
-        kind: &opentelemetry::trace::SpanKind,
-        attributes: &[opentelemetry::KeyValue],
-        _: &[opentelemetry::trace::Link],
-    ) -> SamplingResult {
-        assert_eq!(name, "GET");
-        assert_eq!(*kind, opentelemetry::trace::SpanKind::Server);
+#[test]
+fn a_foreign_sampler_sees_the_attributes() {
+    let looks = Decides(SamplingDecision::Drop, |name, kind, attributes| {
+        assert_eq!((name, kind), ("GET", &SpanKind::Server));
         let keys: Vec<_> = attributes.iter().map(|attribute| attribute.key.as_str()).collect();
         assert_eq!(
             keys,
             ["http.request.method", "url.path", "url.scheme", "network.protocol.version"]
         );
-        SamplingResult {
-            decision: SamplingDecision::Drop,
-            attributes: Vec::new(),
-            trace_state: opentelemetry::trace::TraceState::NONE,
-        }
-    }
-}
-
-#[test]
-fn a_foreign_sampler_sees_the_attributes() {
-    let provider = SdkTracerProvider::builder().with_sampler(LooksAtAttributes).build();
+    });
+    let provider = SdkTracerProvider::builder().with_sampler(looks).build();
     let inner =
         service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) });
     let mut service = TraceLayer::new().with_tracer_provider(&provider).layer(inner);

@@ -4,7 +4,7 @@ use std::{
     io::{self, Write},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
         mpsc,
     },
     thread,
@@ -43,6 +43,19 @@ impl Write for Screen {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An output that does this when it is written to.
+struct Output<F>(F);
+
+impl<F: FnMut(&[u8]) -> io::Result<usize>> Write for Output<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (self.0)(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -189,54 +202,45 @@ fn no_line_is_wider_than_the_screen_and_nothing_commands_the_terminal() {
     }
 }
 
-#[test]
-fn a_closed_output_hurts_nobody() {
-    struct Closed(Arc<Mutex<u32>>);
-
-    impl Write for Closed {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            *self.0.lock().unwrap() += 1;
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let tries = Arc::new(Mutex::new(0));
-    let console = ConsoleExporter::new(Closed(Arc::clone(&tries)));
+/// How often an output that does this is written to, while three traces are printed.
+fn tries(fails: fn() -> io::Result<usize>) -> u32 {
+    let tries = Arc::new(AtomicU32::new(0));
+    let tried = Arc::clone(&tries);
+    let console = ConsoleExporter::new(Output(move |_: &[u8]| {
+        tried.fetch_add(1, Ordering::Relaxed);
+        fails()
+    }));
     let (telemetry, tracer) = telemetry("shop", &console);
     for _ in 0..3 {
         end(&start(&tracer, &Context::new(), "span", 0), 1);
     }
     telemetry.shutdown(Duration::from_secs(5)).unwrap();
-    assert_eq!(*tries.lock().unwrap(), 1);
+    tries.load(Ordering::Relaxed)
+}
+
+#[test]
+fn an_output_that_is_closed_or_panics_hurts_nobody_and_is_left_alone() {
+    assert_eq!(tries(|| Err(io::ErrorKind::BrokenPipe.into())), 1);
+    assert_eq!(tries(|| panic!("the output panics, as it was told to")), 1);
+}
+
+#[test]
+fn an_output_that_cannot_take_more_for_now_is_tried_again() {
+    // Once for each trace, and not in between: it would be asked for ever.
+    assert_eq!(tries(|| Err(io::ErrorKind::WouldBlock.into())), 3);
 }
 
 #[test]
 fn an_output_that_makes_spans_of_its_own_is_no_deadlock_and_no_endless_loop() {
-    struct Traced {
-        screen: Screen,
-        tracer: Arc<Mutex<Option<SdkTracer>>>,
-    }
-
-    impl Write for Traced {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if let Some(tracer) = self.tracer.lock().unwrap().clone() {
-                end(&start(&tracer, &Context::new(), "writing", 0), 1);
-            }
-            self.screen.write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     let screen = Screen::default();
-    let writers = Arc::new(Mutex::new(None));
-    let console = ConsoleExporter::new(Traced { screen: screen.clone(), tracer: writers.clone() });
+    let writers = Arc::new(Mutex::new(None::<SdkTracer>));
+    let (mut to, of) = (screen.clone(), Arc::clone(&writers));
+    let console = ConsoleExporter::new(Output(move |bytes: &[u8]| {
+        if let Some(tracer) = of.lock().unwrap().clone() {
+            end(&start(&tracer, &Context::new(), "writing", 0), 1);
+        }
+        to.write(bytes)
+    }));
     let (telemetry, tracer) = telemetry("shop", &console);
     *writers.lock().unwrap() = Some(tracer.clone());
     end(&start(&tracer, &Context::new(), "outer", 0), 1);
@@ -247,28 +251,15 @@ fn an_output_that_makes_spans_of_its_own_is_no_deadlock_and_no_endless_loop() {
 
 #[test]
 fn a_slow_output_holds_up_the_one_that_writes_and_nobody_else() {
-    struct Slow {
-        screen: Screen,
-        entered: mpsc::Sender<()>,
-        go: mpsc::Receiver<()>,
-    }
-
-    impl Write for Slow {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let _ = self.entered.send(());
-            let _ = self.go.recv();
-            self.screen.write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     let screen = Screen::default();
     let (entered, enters) = mpsc::channel();
-    let (release, go) = mpsc::channel();
-    let console = ConsoleExporter::new(Slow { screen: screen.clone(), entered, go });
+    let (release, go) = mpsc::channel::<()>();
+    let mut to = screen.clone();
+    let console = ConsoleExporter::new(Output(move |bytes: &[u8]| {
+        let _ = entered.send(());
+        let _ = go.recv();
+        to.write(bytes)
+    }));
     let (telemetry, tracer) = telemetry("shop", &console);
     thread::scope(|scope| {
         let writes = scope.spawn(|| end(&start(&tracer, &Context::new(), "first", 0), 1));
@@ -344,49 +335,20 @@ fn a_flush_waits_for_its_own_text_and_not_for_what_others_print() {
 fn an_output_that_panics_when_it_is_let_go_of_hurts_nobody() {
     struct Bitter;
 
-    impl Write for Bitter {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     impl Drop for Bitter {
         fn drop(&mut self) {
             panic!("the output panics, as it was told to");
         }
     }
 
-    let (telemetry, tracer) = telemetry("shop", &ConsoleExporter::new(Bitter));
+    let bitter = Bitter;
+    let console = ConsoleExporter::new(Output(move |_: &[u8]| {
+        let _held = &bitter;
+        Err(io::ErrorKind::BrokenPipe.into())
+    }));
+    let (telemetry, tracer) = telemetry("shop", &console);
     end(&start(&tracer, &Context::new(), "span", 0), 1);
     telemetry.shutdown(Duration::from_secs(5)).unwrap();
-}
-
-#[test]
-fn an_output_that_panics_is_closed() {
-    struct Panics(Arc<Mutex<u32>>);
-
-    impl Write for Panics {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            *self.0.lock().unwrap() += 1;
-            panic!("the output panics, as it was told to");
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let tries = Arc::new(Mutex::new(0));
-    let (telemetry, tracer) = telemetry("shop", &ConsoleExporter::new(Panics(tries.clone())));
-    for _ in 0..3 {
-        end(&start(&tracer, &Context::new(), "span", 0), 1);
-    }
-    telemetry.shutdown(Duration::from_secs(5)).unwrap();
-    assert_eq!(*tries.lock().unwrap(), 1);
 }
 
 #[test]

@@ -11,13 +11,16 @@ use opentelemetry::{
     Context, SpanId,
     trace::{SpanContext, TraceContextExt, TraceFlags, TraceState},
 };
+use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SdkTracerProvider};
 use tokio::sync::oneshot;
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
 use tower::{Layer, Service, service_fn};
+use tower_telemetry::TraceLayer;
 
 use crate::support::{
     body::{Script, Step},
     recorder::Recorder,
+    sdk::{Decides, Hooks},
 };
 
 fn current() -> SpanId {
@@ -173,15 +176,13 @@ fn what_is_polled_after_a_head_that_is_all_sees_the_span_still() {
 #[test]
 fn the_body_of_a_span_that_does_not_record_sees_its_context_too() {
     // A span that is sampled out is still whose child an outgoing call is.
-    let provider = opentelemetry_sdk::trace::SdkTracerProvider::builder()
-        .with_sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff)
-        .build();
+    let provider = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build();
     let inner = service_fn(|_: Request<()>| async {
         assert_ne!(current(), SpanId::INVALID);
         let look = || assert_ne!(current(), SpanId::INVALID);
         Ok::<_, Infallible>(Response::new(Script::new([Step::Look(look), Step::Data("x")])))
     });
-    let layer = tower_telemetry::TraceLayer::new().with_tracer_provider(&provider);
+    let layer = TraceLayer::new().with_tracer_provider(&provider);
     let mut service = layer.layer(inner);
     let response = assert_ready_ok!(task::spawn(service.call(Request::new(()))).poll());
     let mut body = task::spawn(response.into_body());
@@ -190,61 +191,23 @@ fn the_body_of_a_span_that_does_not_record_sees_its_context_too() {
 
 #[test]
 fn a_sampler_and_a_processor_may_attach_contexts_of_their_own() {
-    use opentelemetry_sdk::{
-        error::OTelSdkResult,
-        trace::{
-            SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, Span, SpanData,
-            SpanProcessor,
-        },
-    };
-
-    #[derive(Clone, Debug)]
-    struct Attaches;
-
-    impl ShouldSample for Attaches {
-        fn should_sample(
-            &self,
-            _: Option<&Context>,
-            _: opentelemetry::TraceId,
-            _: &str,
-            _: &opentelemetry::trace::SpanKind,
-            _: &[opentelemetry::KeyValue],
-            _: &[opentelemetry::trace::Link],
-        ) -> SamplingResult {
-            drop(ambient().attach());
-            SamplingResult {
-                decision: SamplingDecision::RecordAndSample,
-                attributes: Vec::new(),
-                trace_state: TraceState::NONE,
-            }
-        }
+    fn attach() {
+        drop(ambient().attach());
     }
 
-    impl SpanProcessor for Attaches {
-        fn on_start(&self, _: &mut Span, _: &Context) {
-            drop(ambient().attach());
-        }
-
-        fn on_end(&self, _: SpanData) {
-            drop(ambient().attach());
-        }
-
-        fn force_flush(&self) -> OTelSdkResult {
-            Ok(())
-        }
-
-        fn shutdown_with_timeout(&self, _: std::time::Duration) -> OTelSdkResult {
-            Ok(())
-        }
-    }
-
-    let provider =
-        SdkTracerProvider::builder().with_sampler(Attaches).with_span_processor(Attaches).build();
+    let provider = SdkTracerProvider::builder()
+        .with_sampler(Decides(SamplingDecision::RecordAndSample, |_, _, _| attach()))
+        .with_span_processor(Hooks {
+            on_start: Some(|_| attach()),
+            on_end: Some(attach),
+            ..Hooks::default()
+        })
+        .build();
     let inner = service_fn(|_: Request<()>| async {
         assert_ne!(current(), SpanId::from(2));
         Ok::<_, Infallible>(Response::new(String::new()))
     });
-    let layer = tower_telemetry::TraceLayer::new().with_tracer_provider(&provider);
+    let layer = TraceLayer::new().with_tracer_provider(&provider);
     assert_ready_ok!(task::spawn(layer.layer(inner).call(Request::new(()))).poll());
     assert_eq!(current(), SpanId::INVALID);
 }

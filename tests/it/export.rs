@@ -8,17 +8,17 @@ use std::{
 };
 
 use axum::http::StatusCode;
-use opentelemetry::{
-    Context,
-    trace::{Tracer, TracerProvider},
-};
+use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry_sdk::{
     error::OTelSdkResult,
-    trace::{Span, SpanData, SpanExporter, SpanProcessor},
+    trace::{SamplingDecision, SpanData, SpanExporter},
 };
-use tower_telemetry::{Telemetry, TelemetryBuilder, sdk::export::Otlp};
+use tower_telemetry::{SamplerBuilder, Telemetry, TelemetryBuilder, sdk::export::Otlp};
 
-use crate::support::collector::{Answer, Collector};
+use crate::support::{
+    collector::{Answer, Collector},
+    sdk::{Decides, Hooks},
+};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -214,29 +214,16 @@ fn two_exporters_get_the_same_spans_and_one_that_hangs_takes_none_of_the_others_
 
 #[test]
 fn a_processor_that_blocks_is_left_behind_and_named() {
-    #[derive(Debug)]
-    struct Blocks(Arc<Barrier>);
-
-    impl SpanProcessor for Blocks {
-        fn on_start(&self, _: &mut Span, _: &Context) {}
-        fn on_end(&self, _: SpanData) {}
-
-        fn force_flush(&self) -> OTelSdkResult {
-            Ok(())
-        }
-
-        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-            self.0.wait();
-            Ok(())
-        }
-    }
-
     let release = Arc::new(Barrier::new(2));
     let collector = Collector::start([]);
     for with_another in [false, true] {
+        let until = Arc::clone(&release);
+        let blocks = move || {
+            until.wait();
+        };
         let mut builder = Telemetry::builder()
             .with_environment([("", ""); 0])
-            .with_span_processor(Blocks(Arc::clone(&release)));
+            .with_span_processor(Hooks { on_shutdown: Some(Box::new(blocks)), ..Hooks::default() });
         if with_another {
             builder = builder.with_otlp(Otlp::new().with_endpoint(collector.url()));
         }
@@ -244,7 +231,7 @@ fn a_processor_that_blocks_is_left_behind_and_named() {
         spans(&telemetry, 1);
         let error = telemetry.shutdown(Duration::from_millis(500)).unwrap_err();
         assert!(error.is_timeout());
-        assert!(error.to_string().contains("Blocks: not done within 500ms"), "{error}");
+        assert!(error.to_string().contains("Hooks: not done within 500ms"), "{error}");
         release.wait();
     }
     assert_eq!(collector.spans().len(), 1);
@@ -252,28 +239,17 @@ fn a_processor_that_blocks_is_left_behind_and_named() {
 
 #[test]
 fn a_processor_that_panics_is_named_and_takes_nobody_along() {
-    #[derive(Debug)]
-    struct Panics;
-
-    impl SpanProcessor for Panics {
-        fn on_start(&self, _: &mut Span, _: &Context) {}
-        fn on_end(&self, _: SpanData) {}
-
-        fn force_flush(&self) -> OTelSdkResult {
-            panic!("the flush panics, as it was told to");
-        }
-
-        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-            panic!("the shutdown panics, as it was told to");
-        }
-    }
-
+    let panics = Hooks {
+        on_flush: Some(|| panic!("the flush panics, as it was told to")),
+        on_shutdown: Some(Box::new(|| panic!("the shutdown panics, as it was told to"))),
+        ..Hooks::default()
+    };
     let collector = Collector::start([]);
-    let telemetry = builder(&collector.url()).with_span_processor(Panics).build().unwrap();
+    let telemetry = builder(&collector.url()).with_span_processor(panics).build().unwrap();
     spans(&telemetry, 1);
     for error in [telemetry.force_flush().unwrap_err(), telemetry.shutdown(LONG).unwrap_err()] {
         assert!(!error.is_timeout(), "{error}");
-        assert!(error.to_string().contains("Panics: it panicked"), "{error}");
+        assert!(error.to_string().contains("Hooks: it panicked"), "{error}");
     }
     assert_eq!(collector.spans().len(), 1);
 }
@@ -425,31 +401,15 @@ fn a_flush_says_what_a_shutdown_would() {
 
 #[test]
 fn a_processor_that_panics_over_a_span_keeps_it_from_nobody() {
-    #[derive(Debug)]
-    struct Panics;
-
-    impl SpanProcessor for Panics {
-        fn on_start(&self, _: &mut Span, _: &Context) {
-            panic!("the start panics, as it was told to");
-        }
-
-        fn on_end(&self, _: SpanData) {
-            panic!("the end panics, as it was told to");
-        }
-
-        fn force_flush(&self) -> OTelSdkResult {
-            Ok(())
-        }
-
-        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-            Ok(())
-        }
-    }
-
+    let panics = Hooks {
+        on_start: Some(|_| panic!("the start panics, as it was told to")),
+        on_end: Some(|| panic!("the end panics, as it was told to")),
+        ..Hooks::default()
+    };
     let collector = Collector::start([]);
     let telemetry = Telemetry::builder()
         .with_environment([("", ""); 0])
-        .with_span_processor(Panics)
+        .with_span_processor(panics)
         .with_otlp(Otlp::new().with_endpoint(collector.url()))
         .build()
         .unwrap();
@@ -490,32 +450,10 @@ async fn building_and_shutting_down_inside_a_current_thread_runtime_works() {
 
 #[test]
 fn spans_that_record_without_being_sampled_stay_here() {
-    use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
-
-    #[derive(Clone, Debug)]
-    struct RecordOnly;
-
-    impl ShouldSample for RecordOnly {
-        fn should_sample(
-            &self,
-            _: Option<&Context>,
-            _: opentelemetry::TraceId,
-            _: &str,
-            _: &opentelemetry::trace::SpanKind,
-            _: &[opentelemetry::KeyValue],
-            _: &[opentelemetry::trace::Link],
-        ) -> SamplingResult {
-            SamplingResult {
-                decision: SamplingDecision::RecordOnly,
-                attributes: Vec::new(),
-                trace_state: opentelemetry::trace::TraceState::NONE,
-            }
-        }
-    }
-
+    let record_only = Decides(SamplingDecision::RecordOnly, |_, _, _| {});
     let collector = Collector::start([]);
     let telemetry = builder(&collector.url())
-        .with_sampler(tower_telemetry::SamplerBuilder::new().with_root(RecordOnly))
+        .with_sampler(SamplerBuilder::new().with_root(record_only))
         .build()
         .unwrap();
     spans(&telemetry, 1);

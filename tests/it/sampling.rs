@@ -1,17 +1,17 @@
 //! Which requests are recorded, through a whole `Telemetry`.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
 use http::{Request, Response};
-use opentelemetry::{Context, trace::Span as _};
-use opentelemetry_sdk::{
-    error::OTelSdkResult,
-    trace::{InMemorySpanExporter, SimpleSpanProcessor, Span, SpanData, SpanProcessor},
-};
+use opentelemetry::trace::Span as _;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SimpleSpanProcessor, Span};
 use tower::{Layer, Service, service_fn};
 use tower_telemetry::{SamplerBuilder, Telemetry, TelemetryBuilder, TraceLayer};
 
-use crate::support::recorder::{Described, attribute};
+use crate::support::{
+    recorder::{Described, attribute},
+    sdk::Hooks,
+};
 
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
@@ -85,32 +85,17 @@ fn a_span_says_the_same_whether_it_was_likely_recorded_or_not() {
 
 #[test]
 fn a_processor_finds_the_attributes_when_a_span_starts_whatever_the_ratio() {
-    /// Renames spans by what it finds on them.
-    #[derive(Debug)]
-    struct Renames;
-
-    impl SpanProcessor for Renames {
-        fn on_start(&self, span: &mut Span, _: &Context) {
-            let data = span.exported_data().unwrap();
-            let name = format!("{} with {}", data.name, data.attributes.len());
-            span.update_name(name);
-        }
-
-        fn on_end(&self, _: SpanData) {}
-
-        fn force_flush(&self) -> OTelSdkResult {
-            Ok(())
-        }
-
-        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-            Ok(())
-        }
+    // It renames spans by what it finds on them.
+    fn rename(span: &mut Span) {
+        let data = span.exported_data().unwrap();
+        span.update_name(format!("{} with {}", data.name, data.attributes.len()));
     }
 
     for ratio in [0.1, 0.9] {
         let exporter = InMemorySpanExporter::default();
-        let builder =
-            Telemetry::builder().with_span_processor(Renames).with_span_exporter(exporter.clone());
+        let builder = Telemetry::builder()
+            .with_span_processor(Hooks { on_start: Some(rename), ..Hooks::default() })
+            .with_span_exporter(exporter.clone());
         assert_eq!(recorded_at(ratio, builder, &exporter).name, "GET with 4", "{ratio}");
     }
 }

@@ -7,7 +7,7 @@ use http::Uri;
 use crate::sdk::{
     BuildError,
     env::{Env, NotUnicode},
-    error::without_secrets,
+    text::without_secrets,
 };
 
 const BASE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";

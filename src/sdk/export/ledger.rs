@@ -16,8 +16,8 @@ use opentelemetry_sdk::{
 };
 
 #[cfg(feature = "otlp-http")]
-use crate::sdk::error::legible;
-use crate::sdk::error::{Failure, plain};
+use crate::sdk::text::legible;
+use crate::sdk::{error::Failure, text::plain};
 
 /// The account of one exporter.
 #[derive(Debug)]

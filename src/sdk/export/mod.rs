@@ -1,7 +1,7 @@
 //! Exporters: where spans are sent.
 //!
 //! [`Otlp`] has the settings of the OTLP exporter, [`ConsoleExporter`] prints traces as trees.
-//! [`TelemetryBuilder::with_span_exporter`](crate::TelemetryBuilder::with_span_exporter) takes any other.
+//! [`with_span_exporter`](crate::TelemetryBuilder::with_span_exporter) takes any other.
 
 #[cfg(feature = "console")]
 pub use self::console::ConsoleExporter;

@@ -31,7 +31,7 @@ const UNLIMITED: Duration = Duration::from_secs(u32::MAX as u64);
 /// [variables](crate::sdk#environment).
 ///
 /// ```
-/// use std::{fmt, sync::Arc, time::Duration};
+/// use std::time::Duration;
 ///
 /// use tower_telemetry::{Telemetry, sdk::export::Otlp};
 ///

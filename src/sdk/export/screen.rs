@@ -24,12 +24,22 @@ pub(super) struct Screen {
 #[derive(Default)]
 struct Queue {
     text: String,
+    /// How many trees the text has, and how many are in none.
+    trees: usize,
     left_out: usize,
     /// The thread that is at it, and will also write what comes meanwhile.
     writer: Option<ThreadId>,
     /// How much was ever printed, and how much of it has been seen to.
     printed: u64,
     done: u64,
+}
+
+struct Next {
+    text: String,
+    /// How many trees are missing if this is lost.
+    trees: usize,
+    /// How much was printed when it was taken.
+    printed: u64,
 }
 
 impl Screen {
@@ -50,6 +60,7 @@ impl Screen {
             // Only what has to wait can be too much.
             if queue.text.is_empty() || queue.text.len() + text.len() <= MOST_TEXT {
                 queue.text.push_str(text);
+                queue.trees += 1;
             } else {
                 queue.left_out += 1;
             }
@@ -59,29 +70,33 @@ impl Screen {
             queue.writer = Some(this);
         }
         let mut out = lock(&self.out);
-        while let Some((text, printed)) = self.next() {
-            let written = write(&mut out, &text);
+        while let Some(next) = self.next() {
+            let written = write(&mut out, &next.text);
             let mut queue = lock(&self.queue);
-            queue.done = printed;
-            queue.left_out += usize::from(!written);
+            queue.done = next.printed;
+            if !written {
+                queue.left_out += next.trees;
+            }
             self.progress.notify_all();
         }
     }
 
-    /// What to write next, and up to where that is; nothing, and somebody else's turn, if all is
-    /// written.
-    fn next(&self) -> Option<(String, u64)> {
+    /// What to write next; nothing, and somebody else's turn, if all is written. That something was
+    /// left out is said with the next text there is, and not by itself: an output that takes none
+    /// would be asked again and again.
+    fn next(&self) -> Option<Next> {
         let mut queue = lock(&self.queue);
+        if queue.text.is_empty() {
+            queue.writer = None;
+            return None;
+        }
         let mut text = mem::take(&mut queue.text);
         let left_out = mem::take(&mut queue.left_out);
         if left_out > 0 {
             text.push_str(&format!("({left_out} more were left out: the output is too slow)\n\n"));
         }
-        if text.is_empty() {
-            queue.writer = None;
-            return None;
-        }
-        Some((text, queue.printed))
+        let trees = mem::take(&mut queue.trees) + left_out;
+        Some(Next { text, trees, printed: queue.printed })
     }
 
     /// Waits until all that was printed before is written, for so long at most. Whether it is.

@@ -13,6 +13,8 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 use unicode_width::UnicodeWidthStr;
 
+use crate::sdk::text::{count, visible};
+
 /// An ended span, and whose it is.
 pub(super) struct Span {
     pub(super) service: Arc<str>,
@@ -115,10 +117,7 @@ impl Tree {
         let (Some(start), Some(end), Some(first)) = (start, end, self.spans.first()) else {
             return;
         };
-        let spans = match self.spans.len() {
-            1 => "1 span".to_owned(),
-            many => format!("{many} spans"),
-        };
+        let spans = count(u64::try_from(self.spans.len()).unwrap_or(u64::MAX));
         let trace_id = first.data.span_context.trace_id();
         self.line(text, &format!("trace {trace_id}  {spans}  {}", duration(start, end)));
     }
@@ -215,24 +214,6 @@ fn word(attribute: &KeyValue) -> String {
     format!("{}={}", visible(attribute.key.as_str()), visible(&attribute.value.as_str()))
 }
 
-/// The text with everything that could command a terminal written out.
-fn visible(text: &str) -> String {
-    let mut visible = String::with_capacity(text.len());
-    for char in text.chars() {
-        if char.is_control() || turns_text(char) {
-            visible.extend(char.escape_default());
-        } else {
-            visible.push(char);
-        }
-    }
-    visible
-}
-
-/// The marks that turn the direction of what follows, so that it reads as something else.
-fn turns_text(char: char) -> bool {
-    matches!(char, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 /// The text, cut to so many columns.
 fn fit(text: &str, columns: usize) -> String {
     // Characters without a width would fit without end.
@@ -320,16 +301,5 @@ mod tests {
         }
         assert_eq!(fit("short", 5), "short");
         assert_eq!(fit("longer", 5), "long…");
-    }
-
-    #[test]
-    fn what_could_command_the_terminal_is_written_out() {
-        for char in
-            ['\u{1b}', '\n', '\u{7f}', '\u{9b}', '\u{61c}', '\u{200f}', '\u{202e}', '\u{2066}']
-        {
-            let visible = visible(&format!("a{char}b"));
-            assert!(visible.is_ascii() && visible.starts_with("a\\"), "{visible}");
-        }
-        assert_eq!(visible("名前 ok"), "名前 ok");
     }
 }

@@ -16,8 +16,9 @@ use opentelemetry_sdk::{
 };
 
 use crate::sdk::{
-    error::{Failure, count, plain},
+    error::Failure,
     export::ledger::Ledger,
+    text::{count, plain},
 };
 
 /// How long the SDK's batch processor lets a flush take.
