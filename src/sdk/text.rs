@@ -6,6 +6,7 @@ use opentelemetry_sdk::error::OTelSdkError;
 const LONGEST: usize = 256;
 
 /// The text with everything that could command a terminal written out.
+#[cfg(feature = "console")]
 pub(crate) fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for char in text.chars() {
