@@ -79,19 +79,23 @@ mod exchange;
 pub mod propagation;
 mod semconv;
 
+mod error;
 mod providers;
 mod scope;
+mod text;
 mod tracer;
 
 #[cfg(feature = "sdk")]
 pub mod sdk;
 
 #[cfg(feature = "sdk")]
-pub use self::sdk::{
-    BuildError, ExportError, ResourceBuilder, SamplerBuilder, Telemetry, TelemetryBuilder,
-};
+pub use self::sdk::{ExportError, ResourceBuilder, SamplerBuilder, Telemetry, TelemetryBuilder};
 pub use self::{
-    client::PropagationLayer, providers::Providers, scope::SCHEMA_URL, server::TraceLayer,
+    client::PropagationLayer,
+    error::{BuildError, Warning},
+    providers::Providers,
+    scope::SCHEMA_URL,
+    server::TraceLayer,
 };
 
 // The README's example is a test.

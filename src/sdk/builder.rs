@@ -7,9 +7,10 @@ use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter, SpanProcessor};
 use tracing::dispatcher::{Dispatch, with_default};
 
 use crate::{
+    error::BuildError,
     propagation::{Propagator, TraceContext},
     sdk::{
-        BuildError, ResourceBuilder, SamplerBuilder, Telemetry,
+        ResourceBuilder, SamplerBuilder, Telemetry,
         destination::{self, Destination},
         env::Env,
         limits,

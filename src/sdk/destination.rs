@@ -4,14 +4,16 @@ use std::{any::type_name, fmt, sync::Arc};
 
 use opentelemetry_sdk::trace::{SpanExporter, SpanProcessor};
 
-use crate::sdk::{
-    BuildError,
-    env::Env,
-    export::ledger::Ledger,
-    processor::{batch::BatchSettings, fan_out::Member},
-};
 #[cfg(not(feature = "otlp-http"))]
 use crate::sdk::{env::NotUnicode, text::without_secrets};
+use crate::{
+    error::BuildError,
+    sdk::{
+        env::Env,
+        export::ledger::Ledger,
+        processor::{batch::BatchSettings, fan_out::Member},
+    },
+};
 
 /// One place to send spans to, as it was asked for.
 pub(super) enum Destination {

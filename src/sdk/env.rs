@@ -10,7 +10,7 @@ use std::{
 
 use tracing::warn;
 
-use crate::sdk::Warning;
+use crate::error::Warning;
 
 /// The variables, by the [specification's rules], and the warnings they have given.
 ///

@@ -76,7 +76,7 @@
 
 pub use self::{
     builder::TelemetryBuilder,
-    error::{BuildError, ExportError, Warning},
+    error::ExportError,
     resource::ResourceBuilder,
     sampler::{Sampler, SamplerBuilder},
     telemetry::Telemetry,

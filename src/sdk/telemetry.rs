@@ -17,10 +17,11 @@ use opentelemetry_sdk::{
 };
 
 use crate::{
+    error::Warning,
     propagation::Propagator,
     providers::Providers,
     scope::scope,
-    sdk::{ExportError, Sampler, TelemetryBuilder, Warning, processor::fan_out::FanOut},
+    sdk::{ExportError, Sampler, TelemetryBuilder, processor::fan_out::FanOut},
     tracer::{StartSpan, Started, TracerSource},
 };
 

@@ -4,10 +4,12 @@ use std::{fmt, net::Ipv6Addr};
 
 use http::Uri;
 
-use crate::sdk::{
-    BuildError,
-    env::{Env, NotUnicode},
-    text::without_secrets,
+use crate::{
+    error::BuildError,
+    sdk::{
+        env::{Env, NotUnicode},
+        text::without_secrets,
+    },
 };
 
 const BASE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::percent_decode_str;
 
-use crate::sdk::{BuildError, env::Env};
+use crate::{error::BuildError, sdk::env::Env};
 
 /// What describes the message is not for others to say.
 const EXPORTERS_OWN: [HeaderName; 5] = [

@@ -15,7 +15,7 @@ use ureq::{
     tls::{RootCerts, TlsConfig},
 };
 
-use crate::sdk::{export::ledger::Ledger, text::legible};
+use crate::{sdk::export::ledger::Ledger, text::legible};
 
 /// A response says little; what is longer is not one of a collector. The [limit] is the
 /// specification's.

@@ -15,9 +15,9 @@ use opentelemetry_sdk::{
     trace::{SpanData, SpanExporter},
 };
 
-#[cfg(feature = "otlp-http")]
-use crate::sdk::text::legible;
 use crate::sdk::{error::Failure, text::plain};
+#[cfg(feature = "otlp-http")]
+use crate::text::legible;
 
 /// The account of one exporter.
 #[derive(Debug)]

@@ -5,15 +5,17 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::{HeaderMap, Uri, uri::Authority};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 
-use crate::sdk::{
-    BuildError,
-    env::Env,
-    export::{
-        Protocol,
-        endpoint::Endpoint,
-        headers,
-        http::{Client, Proxies},
-        ledger::Ledger,
+use crate::{
+    error::BuildError,
+    sdk::{
+        env::Env,
+        export::{
+            Protocol,
+            endpoint::Endpoint,
+            headers,
+            http::{Client, Proxies},
+            ledger::Ledger,
+        },
     },
 };
 

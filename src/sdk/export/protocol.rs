@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, fmt, str::FromStr};
 
-use crate::sdk::BuildError;
+use crate::error::BuildError;
 
 /// A way to put OTLP on the wire.
 #[non_exhaustive]

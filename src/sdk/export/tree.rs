@@ -13,7 +13,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 use unicode_width::UnicodeWidthStr;
 
-use crate::sdk::text::{count, visible};
+use crate::{sdk::text::count, text::visible};
 
 /// An ended span, and whose it is.
 pub(super) struct Span {

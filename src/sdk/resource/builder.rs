@@ -10,7 +10,8 @@ use opentelemetry_sdk::{
 
 use crate::{
     SCHEMA_URL,
-    sdk::{BuildError, env::Env, resource::from_env},
+    error::BuildError,
+    sdk::{env::Env, resource::from_env},
 };
 
 pub(super) const SERVICE_NAME: &str = "service.name";

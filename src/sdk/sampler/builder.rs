@@ -2,7 +2,10 @@
 
 use opentelemetry_sdk::trace::{self as sdk, ShouldSample};
 
-use crate::sdk::{BuildError, Sampler, sampler::decision::Forecast};
+use crate::{
+    error::BuildError,
+    sdk::{Sampler, sampler::decision::Forecast},
+};
 
 /// Builds a [`Sampler`]: which traces are recorded.
 ///
