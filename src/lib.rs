@@ -80,6 +80,8 @@ pub mod propagation;
 mod semconv;
 
 mod error;
+mod instrumentation;
+mod intern;
 mod providers;
 mod scope;
 mod text;
@@ -93,9 +95,10 @@ pub use self::sdk::{ExportError, ResourceBuilder, SamplerBuilder, Telemetry, Tel
 pub use self::{
     client::PropagationLayer,
     error::{BuildError, Warning},
+    exchange::{capture::HeaderSelector, redaction::Redaction},
     providers::Providers,
     scope::SCHEMA_URL,
-    server::TraceLayer,
+    server::{RouteLayer, TraceLayer},
 };
 
 // The README's example is a test.

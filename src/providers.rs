@@ -5,7 +5,9 @@ use opentelemetry::{
     trace::{Tracer, TracerProvider},
 };
 
-use crate::{propagation::Propagator, tracer::TracerSource};
+use crate::{
+    error::Warning, instrumentation::Instrumentation, propagation::Propagator, tracer::TracerSource,
+};
 
 /// The tracer provider and the propagator that a layer works with.
 ///
@@ -39,13 +41,31 @@ use crate::{propagation::Propagator, tracer::TracerSource};
 pub struct Providers {
     pub(crate) tracer: TracerSource,
     pub(crate) propagator: Propagator,
+    pub(crate) instrumentation: Instrumentation,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 impl Providers {
     /// The global tracer provider and the global propagator, looked up when a request comes. The
     /// first tracer provider that is found to make spans is kept.
+    ///
+    /// What the environment says of layers is read now: which methods are known, which headers are
+    /// recorded. The [module docs](crate::server#environment) have the variables.
     pub fn global() -> Self {
-        Self { tracer: TracerSource::global(), propagator: Propagator::global() }
+        let (instrumentation, warnings) = Instrumentation::of_process();
+        Self {
+            tracer: TracerSource::global(),
+            propagator: Propagator::global(),
+            instrumentation,
+            warnings,
+        }
+    }
+
+    /// What the environment said of layers that could not be used. A `Telemetry` keeps these among
+    /// its own warnings.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// Takes spans from `provider`.

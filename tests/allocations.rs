@@ -6,16 +6,19 @@
 use std::{
     convert::Infallible,
     future::{self, Ready},
+    net::SocketAddr,
     pin::pin,
     task::{Context, Poll, Waker},
 };
 
 use allocation_counter::measure;
+use axum::extract::{ConnectInfo, MatchedPath};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use http_body::{Body, Frame};
+use opentelemetry_sdk::trace::InMemorySpanExporter;
 use tower::{Layer, Service, service_fn};
-use tower_telemetry::{SamplerBuilder, Telemetry, TraceLayer};
+use tower_telemetry::{SamplerBuilder, Telemetry, TraceLayer, server::Verdict};
 
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
@@ -57,6 +60,22 @@ fn bare(
     })
 }
 
+/// What axum leaves in the extensions of a request.
+fn left_by_axum() -> Extensions {
+    async fn handler(matched: MatchedPath) -> axum::Extension<MatchedPath> {
+        axum::Extension(matched)
+    }
+    let mut router = axum::Router::<()>::new().route("/users/{id}", axum::routing::get(handler));
+    let request = Request::builder().uri("/users/42").body(axum::body::Body::empty()).unwrap();
+    let mut response = tokio_test::block_on(router.call(request)).unwrap();
+    let matched: MatchedPath = response.extensions_mut().remove().unwrap();
+    let peer: SocketAddr = "192.0.2.1:5000".parse().unwrap();
+    let mut extensions = Extensions::new();
+    extensions.insert(matched);
+    extensions.insert(ConnectInfo(peer));
+    extensions
+}
+
 fn request(traceparent: Option<&str>) -> Request<()> {
     let mut request = Request::builder()
         .uri("/users/42")
@@ -65,7 +84,9 @@ fn request(traceparent: Option<&str>) -> Request<()> {
     if let Some(traceparent) = traceparent {
         request = request.header("traceparent", traceparent);
     }
-    request.body(()).unwrap()
+    let mut request = request.body(()).unwrap();
+    *request.extensions_mut() = left_by_axum();
+    request
 }
 
 /// Serves a request to the end of its body and counts the allocations.
@@ -94,12 +115,21 @@ where
 
 /// Allocations of a request under the layer, over those of the bare service.
 fn over_bare(sampler: &SamplerBuilder, traceparent: Option<&str>, frames: u32) -> u64 {
+    over_bare_with(|layer| layer, sampler, traceparent, frames)
+}
+
+fn over_bare_with(
+    set_up: fn(TraceLayer) -> TraceLayer,
+    sampler: &SamplerBuilder,
+    traceparent: Option<&str>,
+    frames: u32,
+) -> u64 {
     let telemetry = Telemetry::builder()
         .with_environment([("OTEL_TRACES_EXPORTER", "none")])
         .with_sampler(sampler.clone())
         .build()
         .unwrap();
-    let mut service = TraceLayer::new().with_telemetry(&telemetry).layer(bare(frames));
+    let mut service = set_up(TraceLayer::new().with_telemetry(&telemetry)).layer(bare(frames));
     // What is made once, such as a thread's random numbers, is made by the first.
     count(&mut service, request(traceparent));
     let layered = count(&mut service, request(traceparent));
@@ -111,18 +141,59 @@ fn a_request_allocates_what_its_span_needs() {
     let on = SamplerBuilder::new();
     let off = SamplerBuilder::new().with_always_off();
     for (name, sampler, traceparent, most) in [
-        // Path, host and user agent, and the vector of attributes they are in; two for a span in a
-        // Context, which are OpenTelemetry's; one for the guard.
+        // Name and path, and the vector of attributes; two for a span in a Context, which are
+        // OpenTelemetry's; one for what is known of the exchange, one to leave it with the request.
         ("recorded, no parent", &on, None, 7),
-        // The parent in a Context of its own, and the list of header lines it was read from.
-        ("recorded, with a parent", &on, Some(SAMPLED), 9),
+        // The parent in a Context of its own.
+        ("recorded, with a parent", &on, Some(SAMPLED), 8),
         // The new ids have to be in the Context.
         ("dropped, no parent", &off, None, 1),
-        ("dropped, with a parent", &on, Some(NOT_SAMPLED), 3),
+        ("dropped, with a parent", &on, Some(NOT_SAMPLED), 2),
     ] {
         let allocations = over_bare(sampler, traceparent, 1);
         assert!(allocations <= most, "{name}: {allocations}");
     }
+}
+
+#[test]
+fn a_request_that_is_filtered_allocates_nothing() {
+    let filtered = |layer: TraceLayer| layer.with_filter(|_| Verdict::none());
+    assert_eq!(over_bare_with(filtered, &SamplerBuilder::new(), Some(SAMPLED), 1), 0);
+}
+
+/// So that the figures above are of what they say.
+#[test]
+fn what_is_counted_is_a_span_with_these_attributes() {
+    let exporter = InMemorySpanExporter::default();
+    let telemetry = Telemetry::builder()
+        .with_environment([("OTEL_TRACES_EXPORTER", "none")])
+        .with_span_exporter(exporter.clone())
+        .build()
+        .unwrap();
+    let mut service = TraceLayer::new().with_telemetry(&telemetry).layer(bare(1));
+    count(&mut service, request(None));
+    telemetry.force_flush().unwrap();
+    let spans = exporter.get_finished_spans().unwrap();
+    assert_eq!(spans[0].name, "GET /users/{id}");
+    let keys: Vec<_> = spans[0].attributes.iter().map(|attribute| attribute.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "http.request.method",
+            "url.path",
+            "url.scheme",
+            "server.address",
+            "server.port",
+            "client.address",
+            "user_agent.original",
+            "network.protocol.version",
+            "network.peer.address",
+            "network.peer.port",
+            "http.route",
+            "http.response.status_code",
+            "tower_telemetry.time_to_head",
+        ]
+    );
 }
 
 #[test]

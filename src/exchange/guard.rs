@@ -1,158 +1,138 @@
 //! The guard: one clock, one end.
 
-use std::{
-    borrow::Cow,
-    fmt, thread,
-    time::{Instant, SystemTime},
-};
+use std::{fmt, mem, sync::Arc, thread};
 
-use http::StatusCode;
+use http::{HeaderMap, Response};
 use opentelemetry::{
-    Context, KeyValue,
-    trace::{SpanBuilder, Status, TraceContextExt},
+    Context,
+    trace::{Status, TraceContextExt},
 };
 
-use crate::{exchange::outcome::Outcome, semconv::keys, tracer::TracerSource};
+use crate::exchange::{
+    classify::Classification, head::ResponseHead, hooks::contained, live::Live, outcome::Outcome,
+    span_end::SpanEnd,
+};
 
 /// Holds one exchange's Context and ends its span, once.
 ///
-/// It moves from the future to the body and costs them 32 bytes; what only a span that records
-/// needs is behind a pointer, so that one that does not allocates nothing here.
-pub(crate) struct Guard {
-    cx: Context,
-    live: Option<Box<Live>>,
-}
+/// It moves from the future to the body and costs them 32 bytes. What only a span that records needs
+/// is behind a pointer, so that one that does not allocates nothing here.
+pub(crate) struct Guard(State);
 
-/// A span that records and has not ended.
-struct Live {
-    /// Both read at the start: the one says when, the other how long. A wall clock that is set in
-    /// between makes no span longer or shorter.
-    started_at: SystemTime,
-    clock: Instant,
-    status_code: Option<StatusCode>,
-    /// How many bytes of the response are still to come, where its head says how many there are.
-    remaining: Option<u64>,
-    /// Set while the inner service or body runs; left behind if that panics.
-    inside: bool,
-    /// Which status codes mean that no body follows; that depends on the request's method.
-    ends_with_head: fn(StatusCode) -> bool,
+enum State {
+    /// Not recorded, or not any more: there is a Context, and nothing to end.
+    Bare(Context),
+    Open(Arc<Live>, Option<Box<dyn Classification>>),
 }
 
 impl Guard {
-    /// Starts a span as a child of that in `parent_cx`, and its clock.
-    pub(crate) fn start(tracer: &TracerSource, builder: SpanBuilder, parent_cx: &Context) -> Self {
-        let started_at = SystemTime::now();
-        let clock = Instant::now();
-        let started = tracer.start(builder.with_start_time(started_at), parent_cx);
-        let live = started.recording.then(|| {
-            Box::new(Live {
-                started_at,
-                clock,
-                status_code: None,
-                remaining: None,
-                inside: false,
-                ends_with_head: |_| false,
-            })
-        });
-        Self { cx: started.cx, live }
+    /// Of an exchange whose span does not record.
+    pub(crate) fn bare(cx: Context) -> Self {
+        Self(State::Bare(cx))
     }
 
-    /// Whether what is set on the span goes anywhere.
-    pub(crate) fn is_recording(&self) -> bool {
-        self.live.is_some()
+    /// Of an exchange whose span is open until this guard ends it.
+    pub(crate) fn open(live: Arc<Live>, classification: Option<Box<dyn Classification>>) -> Self {
+        Self(State::Open(live, classification))
     }
 
-    /// What came too late for the span's builder.
-    pub(crate) fn describe(&self, name: Cow<'static, str>, attributes: Vec<KeyValue>) {
-        let span = self.cx.span();
-        span.update_name(name);
-        span.set_attributes(attributes);
+    fn cx(&self) -> &Context {
+        match &self.0 {
+            State::Bare(cx) => cx,
+            State::Open(live, _) => live.cx(),
+        }
     }
 
-    /// After a head with a status code that `ends_with_head` no body will be asked for.
-    pub(crate) fn expect(&mut self, ends_with_head: fn(StatusCode) -> bool) {
-        if let Some(live) = &mut self.live {
-            live.ends_with_head = ends_with_head;
+    fn live(&self) -> Option<&Live> {
+        match &self.0 {
+            State::Bare(_) => None,
+            State::Open(live, _) => Some(live),
         }
     }
 
     /// Runs a part of the inner service with this exchange's Context as the current one.
-    pub(crate) fn run<T>(&mut self, inner: impl FnOnce() -> T) -> T {
-        let _attached = self.cx.clone().attach();
-        self.set_inside(true);
+    pub(crate) fn run<T>(&self, inner: impl FnOnce() -> T) -> T {
+        let _attached = self.cx().clone().attach();
+        let Some(live) = self.live() else {
+            return inner();
+        };
+        live.set_inside(true);
         let result = inner();
-        self.set_inside(false);
+        live.set_inside(false);
         result
     }
 
-    fn set_inside(&mut self, inside: bool) {
-        if let Some(live) = &mut self.live {
-            live.inside = inside;
-        }
-    }
-
-    /// The response's head is there; `length` is how long its body will be, if it says so. Whether
-    /// the head is all that is awaited.
-    pub(crate) fn head(&mut self, status_code: StatusCode, length: Option<u64>) -> bool {
-        let Some(live) = &mut self.live else {
-            return false;
+    /// The response's head is there; `length` is how long its body will be, if it says so. Ends the
+    /// span if the head is all that it waits for.
+    pub(crate) fn head(&mut self, response: &mut Response<()>, length: Option<u64>, empty: bool) {
+        let State::Open(live, classification) = &mut self.0 else {
+            return;
         };
-        live.status_code = Some(status_code);
-        live.remaining = length;
-        (live.ends_with_head)(status_code)
+        live.propagate(response.headers_mut());
+        live.answered(response.status(), length);
+        if let Some(classification) = classification {
+            contained(|| classification.head(response));
+        }
+        let head = ResponseHead::new(response);
+        live.describe_response(&head);
+        if empty || live.ends_with_head(response.status()) {
+            self.end(Outcome::Complete);
+        } else if live.settings().span_end.of(&head) == SpanEnd::Head {
+            self.end(Outcome::Answered);
+        }
     }
 
     /// Another `length` bytes of the response have been handed over.
-    pub(crate) fn data(&mut self, length: u64) {
-        if let Some(remaining) = self.live.as_mut().and_then(|live| live.remaining.as_mut()) {
-            *remaining = remaining.saturating_sub(length);
+    pub(crate) fn data(&self, length: u64) {
+        if let Some(live) = self.live() {
+            live.sent(length);
         }
+    }
+
+    /// The trailers are there, and with them the end.
+    pub(crate) fn trailers(&mut self, trailers: &HeaderMap) {
+        self.end_with(Outcome::Complete, Some(trailers));
     }
 
     /// The exchange is over. Whatever of the service still runs does so in the same Context.
     pub(crate) fn end(&mut self, outcome: Outcome) {
-        let Some(live) = self.live.take() else {
+        self.end_with(outcome, None);
+    }
+
+    fn end_with(&mut self, outcome: Outcome, trailers: Option<&HeaderMap>) {
+        let State::Open(live, classification) = &mut self.0 else {
             return;
         };
-        let span = self.cx.span();
-        if let Some(status_code) = live.status_code {
-            let status_code = i64::from(status_code.as_u16());
-            span.set_attribute(KeyValue::new(keys::HTTP_RESPONSE_STATUS_CODE, status_code));
-        }
-        if let Some(error_type) = outcome.server_error(live.status_code) {
-            span.set_attribute(KeyValue::new(keys::ERROR_TYPE, error_type));
+        let failed = classification
+            .as_mut()
+            .and_then(|classification| contained(|| classification.failed(trailers)).flatten());
+        let cx = live.cx().clone();
+        let State::Open(live, _) = mem::replace(&mut self.0, State::Bare(cx)) else {
+            return;
+        };
+        let duration = live.elapsed();
+        let span = live.cx().span();
+        if live.describe_end(outcome, failed, duration) {
             // No description: `error.type` and the status code say all there is to say.
             span.set_status(Status::error(""));
         }
-        span.end_with_timestamp(live.started_at + live.clock.elapsed());
-    }
-
-    /// What it means that the guard was let go of.
-    fn outcome_of_drop(live: &Live) -> Outcome {
-        if live.inside || thread::panicking() {
-            Outcome::Panicked
-        } else if live.remaining == Some(0) {
-            // A server stops asking once it has sent as much as the head has announced.
-            Outcome::Complete
-        } else {
-            Outcome::Cancelled
-        }
+        span.end_with_timestamp(live.started_at() + duration);
     }
 }
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
-            .field("span_id", &self.cx.span().span_context().span_id())
-            .field("open", &self.live.is_some())
+            .field("span_id", &self.cx().span().span_context().span_id())
+            .field("open", &self.live().is_some())
             .finish()
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(live) = &self.live {
-            self.end(Self::outcome_of_drop(live));
+        if let Some(live) = self.live() {
+            self.end(live.outcome_of_drop(thread::panicking()));
         }
     }
 }

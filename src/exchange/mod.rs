@@ -2,9 +2,22 @@
 //!
 //! An exchange begins when a layer starts its span and ends exactly once. Its [`Guard`] moves from
 //! the future to the response's body, so that whatever happens (a last frame, an error, a caller
-//! who goes away, a panic) the one who holds it last says how the exchange ended.
+//! who goes away, a panic) the one who holds it last says how the exchange ended. What is known of
+//! the exchange in between is in [`Live`], and those inside can [tell] it more.
 //!
 //! [`Guard`]: guard::Guard
+//! [`Live`]: live::Live
+//! [tell]: told::Told
 
+pub(crate) mod settings;
+pub(crate) mod head;
+pub(crate) mod capture;
+pub(crate) mod redaction;
+pub(crate) mod attributes;
+pub(crate) mod hooks;
+pub(crate) mod classify;
 pub(crate) mod guard;
+pub(crate) mod live;
+pub(crate) mod told;
+pub(crate) mod span_end;
 pub(crate) mod outcome;

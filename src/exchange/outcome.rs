@@ -11,6 +11,8 @@ use crate::semconv::status::is_server_error;
 pub(crate) enum Outcome {
     /// The response has been handed over to its end.
     Complete,
+    /// The head has been handed over, and the span was to wait for no more.
+    Answered,
     /// The service or the body gave an error; this is the name of its type.
     Failed(&'static str),
     /// Whoever waited for the response let go of it.
@@ -19,23 +21,54 @@ pub(crate) enum Outcome {
     Panicked,
 }
 
+/// Where there is [no better word][other].
+///
+/// [other]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/
+const OTHER: &str = "_OTHER";
+
 impl Outcome {
-    /// The [`error.type`] of a server span, if it is one of an error.
+    /// The service's error, or the body's, of this type.
+    pub(crate) fn error<E>() -> Self {
+        Self::Failed(name_of_type(std::any::type_name::<E>()))
+    }
+
+    /// The [`error.type`] of a server span, if it is one of an error. `failed` is what a classifier
+    /// says of a complete response, and `told` what the service says that the error is.
     ///
     /// What broke the response off says more than its status code, which has an attribute of its
     /// own. The names are ours, since the conventions have none for a client that went away.
     ///
     /// [`error.type`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/
-    pub(crate) fn server_error(self, status_code: Option<StatusCode>) -> Option<Cow<'static, str>> {
+    pub(crate) fn server_error(
+        self,
+        status_code: Option<StatusCode>,
+        failed: Option<bool>,
+        told: Option<Cow<'static, str>>,
+    ) -> Option<Cow<'static, str>> {
         match self {
-            Self::Failed(type_name) => Some(type_name.into()),
+            Self::Failed(type_name) => Some(told.unwrap_or(type_name.into())),
             Self::Cancelled => Some("cancelled".into()),
             Self::Panicked => Some("panic".into()),
-            Self::Complete => status_code
-                .filter(|&status_code| is_server_error(status_code))
-                .map(|status_code| status_code.as_str().to_owned().into()),
+            Self::Complete | Self::Answered => {
+                let status_code = status_code?;
+                let failed = failed.unwrap_or_else(|| is_server_error(status_code));
+                failed.then(|| told.unwrap_or_else(|| by_status_code(status_code)))
+            }
         }
     }
+}
+
+fn by_status_code(status_code: StatusCode) -> Cow<'static, str> {
+    // A classifier may find that a 200 has failed; the code is no word for that.
+    if status_code.as_u16() < 400 {
+        return OTHER.into();
+    }
+    status_code.as_str().to_owned().into()
+}
+
+/// A box's name says nothing of the error that is in it.
+fn name_of_type(name: &'static str) -> &'static str {
+    if name.starts_with("alloc::boxed::Box<dyn ") { OTHER } else { name }
 }
 
 #[cfg(test)]
@@ -45,19 +78,36 @@ mod tests {
     #[test]
     fn what_broke_off_the_response_is_named_before_its_status_code() {
         let ok = Some(StatusCode::OK);
+        let not_found = Some(StatusCode::NOT_FOUND);
         let internal = Some(StatusCode::INTERNAL_SERVER_ERROR);
-        for (outcome, status_code, error) in [
-            (Outcome::Complete, ok, None),
-            (Outcome::Complete, Some(StatusCode::NOT_FOUND), None),
-            (Outcome::Complete, internal, Some("500")),
-            (Outcome::Failed("io::Error"), None, Some("io::Error")),
-            (Outcome::Failed("io::Error"), ok, Some("io::Error")),
-            (Outcome::Failed("io::Error"), internal, Some("io::Error")),
-            (Outcome::Cancelled, None, Some("cancelled")),
-            (Outcome::Cancelled, ok, Some("cancelled")),
-            (Outcome::Panicked, None, Some("panic")),
+        for (outcome, status_code, failed, told, error) in [
+            (Outcome::Complete, ok, None, None, None),
+            (Outcome::Complete, ok, None, Some("told"), None),
+            (Outcome::Complete, not_found, None, None, None),
+            (Outcome::Complete, internal, None, None, Some("500")),
+            (Outcome::Complete, internal, None, Some("told"), Some("told")),
+            (Outcome::Complete, internal, Some(false), None, None),
+            (Outcome::Complete, not_found, Some(true), None, Some("404")),
+            (Outcome::Complete, ok, Some(true), None, Some("_OTHER")),
+            (Outcome::Answered, ok, None, None, None),
+            (Outcome::Answered, internal, None, None, Some("500")),
+            (Outcome::Failed("io::Error"), None, None, None, Some("io::Error")),
+            (Outcome::Failed("io::Error"), ok, Some(false), None, Some("io::Error")),
+            (Outcome::Failed("io::Error"), internal, None, Some("told"), Some("told")),
+            (Outcome::Cancelled, None, None, Some("told"), Some("cancelled")),
+            (Outcome::Cancelled, ok, None, None, Some("cancelled")),
+            (Outcome::Panicked, None, None, Some("told"), Some("panic")),
         ] {
-            assert_eq!(outcome.server_error(status_code).as_deref(), error, "{outcome:?}");
+            let told = told.map(Cow::Borrowed);
+            let actual = outcome.server_error(status_code, failed, told.clone());
+            assert_eq!(actual.as_deref(), error, "{outcome:?} {status_code:?} {failed:?} {told:?}");
         }
+    }
+
+    #[test]
+    fn an_error_is_named_by_its_type_and_a_box_is_no_name() {
+        assert_eq!(Outcome::error::<std::fmt::Error>(), Outcome::Failed("core::fmt::Error"));
+        type Boxed = Box<dyn std::error::Error + Send + Sync>;
+        assert_eq!(Outcome::error::<Boxed>(), Outcome::Failed("_OTHER"));
     }
 }

@@ -43,8 +43,11 @@
 //!
 //! [`TextMapPropagator`]: opentelemetry::propagation::TextMapPropagator
 
-pub use self::{propagator::Propagator, trace_context::TraceContext};
+pub use self::{
+    propagator::Propagator, response::ResponsePropagation, trace_context::TraceContext,
+};
 
 mod propagator;
 mod carrier;
 mod trace_context;
+mod response;

@@ -1,6 +1,6 @@
 //! The propagator a layer uses: one that it was given, or the global one, looked up each time.
 
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
 
 use http::HeaderMap;
 use opentelemetry::{
@@ -10,7 +10,7 @@ use opentelemetry::{
 };
 use opentelemetry_http::HeaderInjector;
 
-use crate::propagation::carrier::Lines;
+use crate::propagation::{TraceContext, carrier::Lines};
 
 /// A shared handle to a [`TextMapPropagator`] that works on header maps.
 ///
@@ -23,15 +23,24 @@ pub struct Propagator(Source);
 enum Source {
     Global,
     Given(Arc<dyn TextMapPropagator + Send + Sync>),
+    /// Ours, which reads a header map without OpenTelemetry's extractor, and what that allocates.
+    TraceContext(TraceContext),
 }
 
 impl Propagator {
-    /// A handle to `propagator`.
+    /// A handle to `propagator`. Of a handle it is another handle to the same.
     pub fn new<P>(propagator: P) -> Self
     where
         P: TextMapPropagator + Send + Sync + 'static,
     {
-        Self(Source::Given(Arc::new(propagator)))
+        let any: &dyn Any = &propagator;
+        if let Some(handle) = any.downcast_ref::<Self>() {
+            return handle.clone();
+        }
+        Self(match any.downcast_ref::<TraceContext>() {
+            Some(ours) => Source::TraceContext(ours.clone()),
+            None => Source::Given(Arc::new(propagator)),
+        })
     }
 
     /// A handle to whatever the global propagator is each time the handle is used. OpenTelemetry's
@@ -49,12 +58,14 @@ impl Propagator {
     /// [restart]: https://www.w3.org/TR/trace-context-2/#a-traceparent-is-not-received
     #[must_use]
     pub fn extract(&self, cx: &Context, headers: &HeaderMap) -> Context {
-        self.extract_with_context(cx, &Lines(headers))
+        match &self.0 {
+            Source::TraceContext(ours) => ours.extract_from(cx, headers),
+            Source::Global | Source::Given(_) => self.extract_with_context(cx, &Lines(headers)),
+        }
     }
 
     /// Writes what `cx` holds into `headers`, the span above all. If there is a span, it is written
-    /// in place of whatever the propagator's [fields] held. (A handle to a handle to the global
-    /// propagator does not know these fields, and replaces only what it writes.)
+    /// in place of whatever the propagator's [fields] held.
     ///
     /// [fields]: https://opentelemetry.io/docs/specs/otel/context/api-propagators/#fields
     pub fn inject(&self, cx: &Context, headers: &mut HeaderMap) {
@@ -63,6 +74,7 @@ impl Propagator {
                 global::get_text_map_propagator(|global| replace(global, cx, headers));
             }
             Source::Given(propagator) => replace(propagator.as_ref(), cx, headers),
+            Source::TraceContext(ours) => replace(ours, cx, headers),
         }
     }
 }
@@ -84,6 +96,7 @@ impl TextMapPropagator for Propagator {
                 global::get_text_map_propagator(|global| global.inject_context(cx, injector));
             }
             Source::Given(propagator) => propagator.inject_context(cx, injector),
+            Source::TraceContext(ours) => ours.inject_context(cx, injector),
         }
     }
 
@@ -93,6 +106,7 @@ impl TextMapPropagator for Propagator {
                 global::get_text_map_propagator(|global| global.extract_with_context(cx, extractor))
             }
             Source::Given(propagator) => propagator.extract_with_context(cx, extractor),
+            Source::TraceContext(ours) => ours.extract_with_context(cx, extractor),
         }
     }
 
@@ -101,6 +115,7 @@ impl TextMapPropagator for Propagator {
             // The global one may be another by the time its fields are read.
             Source::Global => FieldIter::new(&[]),
             Source::Given(propagator) => propagator.fields(),
+            Source::TraceContext(ours) => ours.fields(),
         }
     }
 }
@@ -110,6 +125,7 @@ impl fmt::Debug for Propagator {
         match &self.0 {
             Source::Global => f.write_str("global"),
             Source::Given(propagator) => propagator.fmt(f),
+            Source::TraceContext(ours) => ours.fmt(f),
         }
     }
 }

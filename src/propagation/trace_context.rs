@@ -1,7 +1,8 @@
 //! W3C Trace Context: the `traceparent` and `tracestate` headers.
 
-use std::{str::FromStr, sync::LazyLock};
+use std::{borrow::Cow, str::FromStr, sync::LazyLock};
 
+use http::HeaderMap;
 use opentelemetry::{
     Context, SpanId, TraceFlags, TraceId,
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
@@ -55,6 +56,20 @@ impl TraceContext {
     pub const fn new() -> Self {
         Self { _private: () }
     }
+
+    /// The remote span in `headers`, in `cx`; the same as through OpenTelemetry's extractor, but
+    /// without the list that one makes.
+    pub(super) fn extract_from(&self, cx: &Context, headers: &HeaderMap) -> Context {
+        let mut lines = headers.get_all(TRACEPARENT).iter();
+        let remote = match (lines.next(), lines.next()) {
+            (Some(line), None) => line.to_str().ok().and_then(|line| {
+                let states = headers.get_all(TRACESTATE).iter();
+                remote_span(line, states.map(|state| state.to_str().unwrap_or_default()))
+            }),
+            _ => None,
+        };
+        remote.map_or_else(|| cx.clone(), |remote| cx.with_remote_span_context(remote))
+    }
 }
 
 impl TextMapPropagator for TraceContext {
@@ -73,8 +88,12 @@ impl TextMapPropagator for TraceContext {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        remote_span(extractor)
-            .map_or_else(|| cx.clone(), |remote| cx.with_remote_span_context(remote))
+        let lines = extractor.get_all(TRACEPARENT);
+        let remote = match lines.as_deref() {
+            Some([line]) => remote_span(line, extractor.get_all(TRACESTATE).into_iter().flatten()),
+            _ => None,
+        };
+        remote.map_or_else(|| cx.clone(), |remote| cx.with_remote_span_context(remote))
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -84,13 +103,12 @@ impl TextMapPropagator for TraceContext {
     }
 }
 
-fn remote_span(extractor: &dyn Extractor) -> Option<SpanContext> {
-    let lines = extractor.get_all(TRACEPARENT)?;
-    let &[traceparent] = lines.as_slice() else {
-        return None;
-    };
+fn remote_span<'a>(
+    traceparent: &str,
+    states: impl Iterator<Item = &'a str>,
+) -> Option<SpanContext> {
     let (trace_id, span_id, flags) = parse_traceparent(traceparent)?;
-    Some(SpanContext::new(trace_id, span_id, flags, true, trace_state(extractor)))
+    Some(SpanContext::new(trace_id, span_id, flags, true, trace_state(states)))
 }
 
 /// Follows [the rules on versions][versions]: what a future version appends is ignored.
@@ -136,12 +154,17 @@ fn lower_hex(digits: &[u8]) -> Option<u128> {
 /// `traceparent` beside it stays.
 ///
 /// [invalid]: https://www.w3.org/TR/trace-context-2/#tracestate-header
-fn trace_state(extractor: &dyn Extractor) -> TraceState {
-    match extractor.get_all(TRACESTATE).as_deref() {
-        None => TraceState::NONE,
-        Some([line]) => TraceState::from_str(line).unwrap_or(TraceState::NONE),
-        Some(lines) => TraceState::from_str(&lines.join(",")).unwrap_or(TraceState::NONE),
+fn trace_state<'a>(mut lines: impl Iterator<Item = &'a str>) -> TraceState {
+    let Some(first) = lines.next() else {
+        return TraceState::NONE;
+    };
+    let mut list = Cow::Borrowed(first);
+    for line in lines {
+        let list = list.to_mut();
+        list.push(',');
+        list.push_str(line);
     }
+    TraceState::from_str(&list).unwrap_or(TraceState::NONE)
 }
 
 #[cfg(test)]

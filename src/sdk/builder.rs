@@ -8,6 +8,7 @@ use tracing::dispatcher::{Dispatch, with_default};
 
 use crate::{
     error::BuildError,
+    instrumentation::Instrumentation,
     propagation::{Propagator, TraceContext},
     sdk::{
         ResourceBuilder, SamplerBuilder, Telemetry,
@@ -146,6 +147,8 @@ impl TelemetryBuilder {
         let sampler = sampler.unwrap_or_else(|| SamplerBuilder::from_env(&mut env)).build()?;
         let limits = limits::from_env(&mut env);
         let batch = BatchSettings::from_env(&mut env);
+        let (instrumentation, warnings) = Instrumentation::read(|variable| env.get(variable));
+        warnings.into_iter().for_each(|warning| env.found(warning));
         let ready = destinations
             .into_iter()
             .map(|destination| destination.resolve(&mut env))
@@ -168,6 +171,7 @@ impl TelemetryBuilder {
             resource,
             sampler,
             propagator: propagator.unwrap_or_else(|| Propagator::new(TraceContext::new())),
+            instrumentation,
             warnings: env.into_warnings(),
         })
     }

@@ -102,7 +102,11 @@ impl Env {
         value: impl Into<String>,
         reason: impl Into<Cow<'static, str>>,
     ) {
-        let warning = Warning::new(variable, value, reason);
+        self.found(Warning::new(variable, value, reason));
+    }
+
+    /// Keeps the warning, and logs it.
+    pub(crate) fn found(&mut self, warning: Warning) {
         // Two exporters may ask for the same variable.
         if self.warnings.contains(&warning) {
             return;

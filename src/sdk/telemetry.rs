@@ -18,6 +18,7 @@ use opentelemetry_sdk::{
 
 use crate::{
     error::Warning,
+    instrumentation::Instrumentation,
     propagation::Propagator,
     providers::Providers,
     scope::scope,
@@ -51,6 +52,7 @@ pub struct Telemetry {
     pub(super) resource: Resource,
     pub(super) sampler: Sampler,
     pub(super) propagator: Propagator,
+    pub(super) instrumentation: Instrumentation,
     pub(super) fan_out: Arc<FanOut>,
     pub(super) warnings: Vec<Warning>,
 }
@@ -187,6 +189,9 @@ impl From<&Telemetry> for Providers {
         Self {
             tracer: TracerSource::Given(Arc::new(KnownTracer { tracer, sampler, observed })),
             propagator: telemetry.propagator.clone(),
+            instrumentation: telemetry.instrumentation.clone(),
+            // They are the telemetry's, which has logged them.
+            warnings: Vec::new(),
         }
     }
 }

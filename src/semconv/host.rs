@@ -19,8 +19,10 @@ pub(crate) fn server<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<(&'a st
     }
 }
 
+/// Host and port of an authority, by the same rules wherever it was found.
+///
 /// `http::uri::Authority` parses this too, but only into a copy.
-fn parse(authority: &str) -> Option<(&str, Option<u16>)> {
+pub(crate) fn parse(authority: &str) -> Option<(&str, Option<u16>)> {
     // Userinfo is nobody's business. It ends at the last `@`.
     let authority = authority.rsplit_once('@').map_or(authority, |(_, after)| after);
     let (host, port) = match authority.strip_prefix('[') {

@@ -1,14 +1,81 @@
-//! The attribute keys, as the conventions spell them.
+//! The attribute keys, as the conventions spell them, and who may write them when.
 
+use crate::semconv::legacy;
+
+pub(crate) const CLIENT_ADDRESS: &str = "client.address";
+pub(crate) const CLIENT_PORT: &str = "client.port";
 pub(crate) const ERROR_TYPE: &str = "error.type";
+pub(crate) const HTTP_REQUEST_BODY_SIZE: &str = "http.request.body.size";
 pub(crate) const HTTP_REQUEST_METHOD: &str = "http.request.method";
 pub(crate) const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
+pub(crate) const HTTP_RESPONSE_BODY_SIZE: &str = "http.response.body.size";
 pub(crate) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
 pub(crate) const HTTP_ROUTE: &str = "http.route";
+pub(crate) const NETWORK_LOCAL_ADDRESS: &str = "network.local.address";
+pub(crate) const NETWORK_LOCAL_PORT: &str = "network.local.port";
+pub(crate) const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
+pub(crate) const NETWORK_PEER_PORT: &str = "network.peer.port";
 pub(crate) const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
+pub(crate) const NETWORK_TRANSPORT: &str = "network.transport";
 pub(crate) const SERVER_ADDRESS: &str = "server.address";
 pub(crate) const SERVER_PORT: &str = "server.port";
 pub(crate) const URL_PATH: &str = "url.path";
 pub(crate) const URL_QUERY: &str = "url.query";
 pub(crate) const URL_SCHEME: &str = "url.scheme";
 pub(crate) const USER_AGENT_ORIGINAL: &str = "user_agent.original";
+pub(crate) const USER_AGENT_SYNTHETIC_TYPE: &str = "user_agent.synthetic.type";
+
+/// Before the name of a request's header that is captured.
+pub(crate) const REQUEST_HEADER: &str = "http.request.header.";
+/// Before the name of a response's header that is captured.
+pub(crate) const RESPONSE_HEADER: &str = "http.response.header.";
+
+/// How long the service took to answer, in seconds, where the span goes on until the response has
+/// ended. The conventions have no name for it, so it has ours.
+pub(crate) const TIME_TO_HEAD: &str = "tower_telemetry.time_to_head";
+
+/// What a span has before it starts, since a sampler [may look at it][sampling].
+///
+/// [sampling]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
+const BEFORE_START: [&str; 10] = [
+    CLIENT_ADDRESS,
+    HTTP_REQUEST_METHOD,
+    HTTP_REQUEST_METHOD_ORIGINAL,
+    SERVER_ADDRESS,
+    SERVER_PORT,
+    URL_PATH,
+    URL_QUERY,
+    URL_SCHEME,
+    USER_AGENT_ORIGINAL,
+    USER_AGENT_SYNTHETIC_TYPE,
+];
+
+/// What comes once the span records.
+const LATE: [&str; 12] = [
+    CLIENT_PORT,
+    ERROR_TYPE,
+    HTTP_REQUEST_BODY_SIZE,
+    HTTP_RESPONSE_BODY_SIZE,
+    HTTP_RESPONSE_STATUS_CODE,
+    HTTP_ROUTE,
+    NETWORK_LOCAL_ADDRESS,
+    NETWORK_LOCAL_PORT,
+    NETWORK_PEER_ADDRESS,
+    NETWORK_PEER_PORT,
+    NETWORK_PROTOCOL_VERSION,
+    NETWORK_TRANSPORT,
+];
+
+/// Whether a layer writes `key` after the span's start, or may do so under an old name.
+pub(crate) fn is_written_late(key: &str) -> bool {
+    LATE.contains(&key)
+        || key == TIME_TO_HEAD
+        || key.starts_with(RESPONSE_HEADER)
+        || [legacy::TARGET, legacy::URL, legacy::HOST].contains(&key)
+        || legacy::RENAMED.iter().any(|(_, old)| *old == key)
+}
+
+/// Whether a layer writes `key` at all.
+pub(crate) fn is_ours(key: &str) -> bool {
+    BEFORE_START.contains(&key) || key.starts_with(REQUEST_HEADER) || is_written_late(key)
+}

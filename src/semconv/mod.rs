@@ -5,9 +5,11 @@
 //!
 //! [semantic conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 
+pub(crate) mod forwarded;
 pub(crate) mod host;
 pub(crate) mod keys;
+pub(crate) mod legacy;
 pub(crate) mod method;
-pub(crate) mod redact;
 pub(crate) mod status;
 pub(crate) mod url;
+pub(crate) mod user_agent;

@@ -2,12 +2,13 @@
 
 use http::{Uri, Version, uri::Scheme};
 
-/// The [scheme] the client used: the target's if it has one, else `http`. A request in HTTP/1's
-/// origin form says nothing about encryption.
+/// The [scheme] that the target names. In HTTP/1's origin form it names none: such a request says
+/// nothing about encryption.
 ///
 /// [scheme]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
-pub(crate) fn scheme(uri: &Uri) -> &'static str {
-    if uri.scheme() == Some(&Scheme::HTTPS) { "https" } else { "http" }
+pub(crate) fn scheme(uri: &Uri) -> Option<&'static str> {
+    let scheme = uri.scheme()?;
+    Some(if *scheme == Scheme::HTTPS { "https" } else { "http" })
 }
 
 /// The [version] as the conventions write it: `1.1`, but `2`.
@@ -29,11 +30,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scheme_is_the_targets_or_http() {
-        assert_eq!(scheme(&Uri::from_static("https://host/")), "https");
-        assert_eq!(scheme(&Uri::from_static("http://host/")), "http");
-        assert_eq!(scheme(&Uri::from_static("gopher://host/")), "http");
-        assert_eq!(scheme(&Uri::from_static("/path")), "http");
+    fn the_scheme_is_the_targets() {
+        assert_eq!(scheme(&Uri::from_static("https://host/")), Some("https"));
+        assert_eq!(scheme(&Uri::from_static("http://host/")), Some("http"));
+        assert_eq!(scheme(&Uri::from_static("gopher://host/")), Some("http"));
+        assert_eq!(scheme(&Uri::from_static("/path")), None);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The response's body: from the head to the last frame.
 
 use std::{
-    any::type_name,
     fmt,
     pin::Pin,
     task::{Context as TaskContext, Poll, ready},
@@ -47,12 +46,14 @@ impl<B: Body> Body for ResponseBody<B> {
                 if let Some(data) = frame.data_ref() {
                     guard.data(u64::try_from(data.remaining()).unwrap_or(u64::MAX));
                 }
-                // Whoever reads may not ask again once the body says that it has ended.
-                if frame.is_trailers() || this.inner.is_end_stream() {
+                if let Some(trailers) = frame.trailers_ref() {
+                    guard.trailers(trailers);
+                } else if this.inner.is_end_stream() {
+                    // Whoever reads may not ask again once the body says that it has ended.
                     guard.end(Outcome::Complete);
                 }
             }
-            Some(Err(_)) => guard.end(Outcome::Failed(type_name::<B::Error>())),
+            Some(Err(_)) => guard.end(Outcome::error::<B::Error>()),
             None => guard.end(Outcome::Complete),
         }
         Poll::Ready(frame)

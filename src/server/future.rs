@@ -1,7 +1,6 @@
 //! The future: from the call to the response's head.
 
 use std::{
-    any::type_name,
     fmt,
     future::Future,
     pin::Pin,
@@ -28,8 +27,8 @@ pin_project! {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, guard: Guard) -> Self {
-        Self { inner, guard: Some(guard) }
+    pub(super) fn new(inner: F, guard: Option<Guard>) -> Self {
+        Self { inner, guard }
     }
 }
 
@@ -44,7 +43,7 @@ where
         let this = self.project();
         let result = ready!(match this.guard {
             Some(guard) => guard.run(|| this.inner.poll(task_cx)),
-            // Polled again after it was ready: what that means is the inner future's business.
+            // Filtered, or polled again after it was ready, which is the inner future's business.
             None => this.inner.poll(task_cx),
         });
         let guard = this.guard.take();
@@ -53,7 +52,7 @@ where
             (Ok(response), None) => Ok(response.map(|body| ResponseBody::new(body, None))),
             (Err(error), guard) => {
                 if let Some(mut guard) = guard {
-                    guard.end(Outcome::Failed(type_name::<E>()));
+                    guard.end(Outcome::error::<E>());
                 }
                 Err(error)
             }

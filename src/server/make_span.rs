@@ -1,99 +1,138 @@
-//! The span's beginning: its name, and what is known of the request.
+//! The span's beginning: whether there is one, and what it begins with.
 
-use std::borrow::Cow;
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
-use http::{Request, header};
+use http::Request;
 use opentelemetry::{
-    Context, KeyValue,
-    trace::{SpanBuilder, SpanKind},
+    Context,
+    trace::{Link, SpanBuilder, SpanKind, TraceContextExt},
 };
 
 use crate::{
-    exchange::guard::Guard,
-    semconv::{host, keys, method, redact, url},
+    exchange::{
+        guard::Guard,
+        head::RequestHead,
+        live::{Live, Start},
+        told::{Route, RouteSource},
+    },
+    intern,
+    semconv::legacy,
     server::{
-        layer::Config,
+        ServerSpan,
+        config::Config,
+        describe::Description,
+        parent::{Parent, parent},
         response::ends_with_head,
-        route::{matched_route, target},
+        route::{matched_route, target, tell},
     },
 };
 
-/// How many attributes a span has at most, with the two that come at its end.
-const MOST_ATTRIBUTES: usize = 12;
+/// Starts the server span of `request` and gives the guard that ends it; gives none if the request is
+/// to be passed through untouched.
+pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Guard> {
+    if request.extensions().get::<ServerSpan>().is_some() {
+        // A layer further out has made one. This one may be on the router, and know the route.
+        tell(request.extensions(), None);
+        return None;
+    }
+    let head = RequestHead::new(request, target(request), matched_route(request.extensions()));
+    let verdict = config.filter.verdict(&head);
+    let parent = match (verdict.has_propagation(), verdict.has_span()) {
+        (true, _) => parent(&config.remote_parent, &config.providers.propagator, &head),
+        (false, true) => Parent { cx: Context::current(), link: None },
+        (false, false) => return None,
+    };
+    if !verdict.has_span() {
+        return Some(Guard::bare(parent.cx));
+    }
+    let live = match start(config, &head, parent, verdict.has_propagation()) {
+        Ok(live) => live,
+        Err(cx) => return Some(Guard::bare(cx)),
+    };
+    let classifier = config.classifier.as_ref().filter(|_| live.is_recording());
+    let classification = classifier.map(|classifier| classifier.begin(request));
+    request.extensions_mut().insert(ServerSpan::new(Arc::clone(&live)));
+    Some(Guard::open(live, classification))
+}
 
-/// Starts the server span of `request`.
+/// The span of a request, if it is to be ended; else the Context of one that is not.
 ///
 /// Whoever may look at it finds the description before the start. Where the tracer knows that nobody
 /// looks, it waits until the span is known to record: then a request that does not builds nothing.
-pub(super) fn make_span<B>(config: &Config, request: &Request<B>, parent_cx: &Context) -> Guard {
+fn start(
+    config: &Config,
+    head: &RequestHead<'_>,
+    parent: Parent,
+    propagates: bool,
+) -> Result<Arc<Live>, Context> {
+    let started_at = SystemTime::now();
+    let clock = Instant::now();
     let tracer = &config.providers.tracer;
-    let mut guard = if tracer.wants_start_attributes(parent_cx) {
-        let (name, attributes) = describe(request);
-        let builder = SpanBuilder::from_name(name).with_attributes(attributes);
-        Guard::start(tracer, builder.with_kind(SpanKind::Server), parent_cx)
-    } else {
-        let builder = SpanBuilder::from_name("HTTP").with_kind(SpanKind::Server);
-        let guard = Guard::start(tracer, builder, parent_cx);
-        if guard.is_recording() {
-            let (name, attributes) = describe(request);
-            guard.describe(name, attributes);
+    let mut builder =
+        SpanBuilder::from_name("HTTP").with_kind(SpanKind::Server).with_start_time(started_at);
+    if let Some(link) = parent.link {
+        builder = builder.with_links(vec![Link::with_context(link)]);
+    }
+
+    let legacy_names = config.exchange.legacy_names;
+    let mut described = None;
+    if tracer.wants_start_attributes(&parent.cx) {
+        let description = Description::new(config, head);
+        let (name, named) = description.name();
+        let (mut list, hook_keys) = description.before_start();
+        if let Some(names) = legacy_names {
+            legacy::rename(&mut list, names);
         }
-        guard
+        builder.name = name;
+        builder.attributes = Some(list);
+        described = Some((description, named, hook_keys));
+    }
+    let started = tracer.start(builder, &parent.cx);
+    let answers = propagates && !config.exchange.response_propagation.is_none();
+    if !started.recording && !answers {
+        return Err(started.cx);
+    }
+
+    let span = started.cx.span();
+    let (description, named, hook_keys) = match described {
+        Some((description, named, hook_keys)) => {
+            if legacy_names.is_none() {
+                span.set_attributes(description.once_recording());
+            } else {
+                let mut list = description.once_recording().collect();
+                legacy_names.into_iter().for_each(|names| legacy::rename(&mut list, names));
+                span.set_attributes(list);
+            }
+            (description, named, hook_keys)
+        }
+        None => {
+            let description = Description::new(config, head);
+            let (mut list, hook_keys) = description.before_start();
+            let (name, named) = description.name();
+            list.extend(description.once_recording());
+            legacy_names.into_iter().for_each(|names| legacy::rename(&mut list, names));
+            span.update_name(name);
+            span.set_attributes(list);
+            (description, named, hook_keys)
+        }
     };
-    guard.expect(ends_with_head(request.method()));
-    guard
-}
-
-/// The span's name, and its attributes as far as the request tells them.
-fn describe<B>(request: &Request<B>) -> (Cow<'static, str>, Vec<KeyValue>) {
-    let method = method::known(request.method());
-    let route = matched_route(request.extensions());
-    (name(method, route), attributes(request, method, route))
-}
-
-/// [`{method} {route}`][name], or `{method}` where no route is known; never the path.
-///
-/// [name]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
-fn name(method: &'static str, route: Option<&str>) -> Cow<'static, str> {
-    let method = method::in_span_name(method);
-    match route {
-        Some(route) => format!("{method} {route}").into(),
-        None => method.into(),
-    }
-}
-
-/// The attributes of [an HTTP server span][table] that the request tells.
-///
-/// [table]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
-fn attributes<B>(request: &Request<B>, method: &'static str, route: Option<&str>) -> Vec<KeyValue> {
-    let (uri, headers) = (target(request), request.headers());
-    let mut attributes = Vec::with_capacity(MOST_ATTRIBUTES);
-
-    attributes.push(KeyValue::new(keys::HTTP_REQUEST_METHOD, method));
-    if method == method::OTHER {
-        let original = request.method().as_str().to_owned();
-        attributes.push(KeyValue::new(keys::HTTP_REQUEST_METHOD_ORIGINAL, original));
-    }
-    if let Some(route) = route {
-        attributes.push(KeyValue::new(keys::HTTP_ROUTE, route.to_owned()));
-    }
-    attributes.push(KeyValue::new(keys::URL_PATH, uri.path().to_owned()));
-    if let Some(query) = uri.query() {
-        attributes.push(KeyValue::new(keys::URL_QUERY, redact::query(query).into_owned()));
-    }
-    attributes.push(KeyValue::new(keys::URL_SCHEME, url::scheme(uri)));
-    if let Some((address, port)) = host::server(uri, headers) {
-        attributes.push(KeyValue::new(keys::SERVER_ADDRESS, address.to_owned()));
-        if let Some(port) = port {
-            attributes.push(KeyValue::new(keys::SERVER_PORT, i64::from(port)));
-        }
-    }
-    if let Some(version) = url::protocol_version(request.version()) {
-        attributes.push(KeyValue::new(keys::NETWORK_PROTOCOL_VERSION, version));
-    }
-    if let Some(agent) = headers.get(header::USER_AGENT) {
-        let agent = String::from_utf8_lossy(agent.as_bytes()).into_owned();
-        attributes.push(KeyValue::new(keys::USER_AGENT_ORIGINAL, agent));
-    }
-    attributes
+    let route = head
+        .route()
+        .map(|pattern| Route { source: RouteSource::Router, pattern: intern::shared(pattern) });
+    Ok(Arc::new(Live::new(Start {
+        cx: started.cx,
+        settings: Arc::clone(&config.exchange),
+        recording: started.recording,
+        propagates,
+        started_at,
+        clock,
+        method: description.into_method(),
+        named,
+        route,
+        ends_with_head: ends_with_head(head.method()),
+        hook_keys,
+    })))
 }

@@ -56,50 +56,120 @@
 //!
 //! # Where to put it
 //!
-//! On the router, with [`Router::layer`], it sees every request, also those that match no route,
-//! and it knows the route: spans are named `GET /items/{id}`. (Of a service that was mounted with
-//! `nest_service` axum does not tell.) Around the whole router it sees more, such as what other
-//! layers do to the request, but axum has not routed yet, so the name is `GET`. Choose one of the
-//! two: two layers make two spans.
+//! On the router, with [`Router::layer`], it sees every request that gets there, also those that
+//! match no route, and it knows the route: spans are named `GET /items/{id}`.
 //!
-//! ```
+//! Around the whole router it sees more: what layers outside the routes turn away, such as one for
+//! authentication or a limit on the body. It comes before axum has routed, so a [`RouteLayer`] on the
+//! router tells it the route. `axum::serve` takes only axum's own body type; a router around it all
+//! gives it that:
+//!
+#![cfg_attr(feature = "axum", doc = "```")]
+#![cfg_attr(not(feature = "axum"), doc = "```text")]
 //! use axum::{Router, routing::get};
 //! use tower::Layer;
-//! use tower_telemetry::TraceLayer;
+//! use tower_telemetry::{RouteLayer, TraceLayer};
 //!
-//! let app: Router = Router::new().route("/", get(|| async { "hello" }));
-//! // `axum::serve` takes axum's own body type; a router around the layer gives it that.
+//! let app: Router = Router::new()
+//!     .route("/items/{id}", get(|| async { "an item" }))
+//!     .layer(RouteLayer::new());
 //! let app: Router = Router::new().fallback_service(TraceLayer::new().layer(app));
 //! # let _ = app;
 //! ```
 //!
+//! Whichever it is, a request has one server span: a second `TraceLayer` that it comes through makes
+//! none, and does what a `RouteLayer` does. (A request of a handler's own to a service with such a
+//! layer is another request, and has a span of its own.)
+//!
+//! In plain hyper there is no router and no [`ConnectInfo`]. [`RouteLayer::of`] names a route, and a
+//! [`Connection`] among the request's extensions says who is at the other end.
+//!
+//! # Route and name
+//!
+//! The name is `{method} {route}`, or `{method}` where no route is known, and never the path, which
+//! [would be a name per item][name]. `http.route` comes from whoever knows it best: the handler
+//! ([`ServerSpan::set_route`]), the router (axum's `MatchedPath`, at this layer or a `RouteLayer`), a
+//! middleware ([`RouteSource`]). As it may become known late, it is put on the span at its end; a
+//! sampler sees the router's in the span's name. [`TraceLayer::with_span_name`] and
+//! [`ServerSpan::set_name`] give other names.
+//!
+//! [name]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
+//!
 //! # Whose child a span is
 //!
-//! That of the span in the request's headers, as far as the propagator finds one there. If not, that
-//! of the span that is current where the service is called, which in a server is none: then the span
-//! begins a trace.
+//! That of the span in the request's headers, as far as the propagator finds one there and
+//! [the policy](RemoteParent) lets it. If not, that of the span that is current where the service is
+//! called, which in a server is none: then the span begins a trace.
+//!
+//! # Trust
+//!
+//! The defaults are for a service among others of one's own. Two things are different at an edge that
+//! strangers can reach:
+//!
+//! * Their `traceparent` would decide in which trace a request is, and whether it is sampled.
+//!   [`RemoteParent::Link`] begins a new trace with a link to theirs.
+//! * Their `Forwarded` and `X-Forwarded-*` headers say what they like. By default nobody believes
+//!   them; behind proxies of one's own, [`Forwarded`] says how far to.
+//!
+//! ```
+//! use tower_telemetry::{
+//!     TraceLayer,
+//!     server::{Forwarded, RemoteParent},
+//! };
+//!
+//! let edge = TraceLayer::new()
+//!     .with_remote_parent(RemoteParent::Link)
+//!     .with_forwarded(Forwarded::from_proxies(1));
+//! # let _ = edge;
+//! ```
+//!
+//! Secrets in URLs and headers are kept out of the spans by one policy, [`Redaction`].
 //!
 //! # Attributes
 //!
-//! | attribute | when | value |
-//! |---|---|---|
-//! | `http.request.method` | always | the method, or `_OTHER` |
-//! | `http.request.method_original` | the method is not a known one | the method as sent |
-//! | `http.route` | axum has matched one (feature `axum`) | `/items/{id}` |
-//! | `url.path` | always | the path as sent, also on a nested router |
-//! | `url.query` | there is one | as sent, [secrets redacted][redacted] |
-//! | `url.scheme` | always | the target's, else `http` |
-//! | `server.address`, `server.port` | known | from `:authority` or `Host` |
-//! | `network.protocol.version` | known | `1.0`, `1.1`, `2`, `3` |
-//! | `user_agent.original` | sent | as sent |
-//! | `http.response.status_code` | there was a response | an integer |
-//! | `error.type` | the span is an error | see below |
+#![doc = include_str!("attributes.md")]
 //!
-//! [redacted]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/
+//! A sampler finds those marked *start* on the span that it decides on; the others are built when the
+//! span records. A request of which [`Telemetry`](crate::Telemetry) knows beforehand that it will not
+//! be recorded builds none.
+//!
+//! `tower_telemetry.time_to_head` is ours, since the conventions have no name for it: how long the
+//! client waited for an answer, where the span goes on with the answer's body.
+//!
+//! # Legacy names
+//!
+//! [`TraceLayer::with_legacy_names`] writes the names from before the conventions were stable, too or
+//! instead:
+//!
+#![doc = include_str!("legacy.md")]
+//!
+//! # Environment
+//!
+//! What the code says comes first. A layer reads these when it is made; one that is given a
+//! [`Telemetry`](crate::Telemetry) takes what that has read. An entry of a list that cannot be used is
+//! left out, and is a [`Warning`](crate::Warning).
+//!
+//! | variable | default | setter |
+//! |---|---|---|
+//! | `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` | RFC 9110's, `PATCH`, `QUERY` | [`with_known_methods`](TraceLayer::with_known_methods) |
+//! | `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS` | none | [`with_request_headers`](TraceLayer::with_request_headers) |
+//! | `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS` | none | [`with_response_headers`](TraceLayer::with_response_headers) |
+//!
+//! # With other layers
+//!
+//! It goes outside of what a span is to include: outside of compression, its body sizes are those on
+//! the wire; outside of a timeout, a limit or `CatchPanic`, what these answer is on the span. A panic
+//! that a `CatchPanic` *outside* turns into an answer has `error.type` `panic`; one that is caught
+//! inside is the 500 that it becomes.
+//!
+//! Request ids are headers. tower-http's `SetRequestIdLayer` outside and
+//! [`with_request_headers`](TraceLayer::with_request_headers) put them on the span. A header that
+//! `SetSensitiveHeadersLayer` outside has marked is never recorded in clear.
 //!
 //! # What ends a span
 //!
-//! Exactly one of these, and the span ends there and then:
+//! Exactly one of these, and the span ends there and then. With [`SpanEnd::Head`], for the layer, by
+//! predicate or for one response, the head is all that it waits for.
 //!
 //! | what happens | status | `error.type` |
 //! |---|---|---|
@@ -112,24 +182,59 @@
 //! | the future is dropped before the response: the same | error | `cancelled` |
 //! | the service or the body panics, or what holds one of them does | error | `panic` |
 //!
-//! The name of an error's type is Rust's, such as `std::io::error::Error`; of an error in a box it
-//! says no more than that. *By status code* is [as the conventions have it][status]: 5xx is an error, all else is left
+//! The name of an error's type is Rust's, such as `std::io::error::Error`; an error in a box is
+//! `_OTHER`. An [`ErrorTypeLayer`] inside has better words. What counts as a failure of a response
+//! that is complete, a [classifier](TraceLayer::with_classifier) can say otherwise, and why,
+//! [`ServerSpan::set_error_type`]. *By status code* is [as the conventions have it][status]: 5xx is an error, all else is left
 //! unset. Where there was a response, its status code is on the span, whatever came after.
 //!
 //! A clone of the span's Context that is kept elsewhere, by a spawned task for one, does not keep
 //! the span open.
 //!
 //! [status]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status
-//! [`Router::layer`]: axum::Router::layer
+//! [`ConnectInfo`]: https://docs.rs/axum/latest/axum/extract/struct.ConnectInfo.html
+//! [`Redaction`]: crate::Redaction
+//! [`Router::layer`]: https://docs.rs/axum/latest/axum/struct.Router.html#method.layer
 //! [`Telemetry::set_global`]: crate::Telemetry::set_global
 
-pub use self::{body::ResponseBody, future::ResponseFuture, layer::TraceLayer, service::Trace};
+pub use self::{
+    body::ResponseBody,
+    connection::Connection,
+    error_type::{ErrorType, ErrorTypeFuture, ErrorTypeLayer, WithErrorType},
+    filter::Verdict,
+    forwarded::Forwarded,
+    future::ResponseFuture,
+    layer::TraceLayer,
+    parent::RemoteParent,
+    request_body::{RequestBody, RequestBodySize, RequestBodySizeLayer},
+    route::{RouteLayer, Routed},
+    service::Trace,
+    span::ServerSpan,
+};
+pub use crate::{
+    exchange::{
+        attributes::Attributes,
+        head::{RequestHead, ResponseHead},
+        hooks::Ended,
+        span_end::SpanEnd,
+        told::RouteSource,
+    },
+    semconv::legacy::LegacyNames,
+};
 
 mod layer;
+mod config;
 mod service;
+mod filter;
 mod parent;
 mod make_span;
+mod describe;
+mod connection;
+mod forwarded;
 mod route;
+mod span;
+mod error_type;
+mod request_body;
 mod future;
 mod response;
 mod body;

@@ -3,20 +3,16 @@
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Body;
 
-use crate::{
-    exchange::{guard::Guard, outcome::Outcome},
-    server::ResponseBody,
-};
+use crate::{exchange::guard::Guard, server::ResponseBody};
 
-/// Puts the body into a wrapper that holds the guard; ends the span here where the head is all
-/// there is.
+/// Puts the body into a wrapper that holds the guard; the guard ends the span here where the head is
+/// all there is.
 pub(super) fn wrap<B: Body>(response: Response<B>, mut guard: Guard) -> Response<ResponseBody<B>> {
-    let length = content_length(response.headers()).or_else(|| response.body().size_hint().exact());
-    let head_is_all = guard.head(response.status(), length);
-    if head_is_all || response.body().is_end_stream() {
-        guard.end(Outcome::Complete);
-    }
-    response.map(|body| ResponseBody::new(body, Some(guard)))
+    let (parts, body) = response.into_parts();
+    let mut head = Response::from_parts(parts, ());
+    let length = content_length(head.headers()).or_else(|| body.size_hint().exact());
+    guard.head(&mut head, length, body.is_end_stream());
+    head.map(|()| ResponseBody::new(body, Some(guard)))
 }
 
 /// With which status codes a response to `method` [has no content][content], whatever its body

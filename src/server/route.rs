@@ -1,6 +1,18 @@
-//! The route: the pattern that the router matched, and the target it was matched with.
+//! The route: the pattern that the router matched, and the layer that tells it from the inside.
+
+use std::{
+    borrow::Cow,
+    task::{Context as TaskContext, Poll},
+};
 
 use http::{Extensions, Request, Uri};
+use opentelemetry::StringValue;
+use tower::{Layer, Service};
+
+use crate::{
+    intern,
+    server::{RouteSource, ServerSpan},
+};
 
 /// axum's matched path, where there is one. A layer around the whole router comes too early for
 /// it.
@@ -26,4 +38,106 @@ pub(super) fn target<B>(request: &Request<B>) -> &Uri {
 #[cfg(not(feature = "axum"))]
 pub(super) fn target<B>(request: &Request<B>) -> &Uri {
     request.uri()
+}
+
+/// Tells the `TraceLayer` further out which route was matched.
+///
+/// A [`TraceLayer`](crate::TraceLayer) around a whole router sees what never reaches a route: what a
+/// layer for authentication or a limit on the body has turned away, a 404. It comes too early to know
+/// the route. With this layer on the router it knows it all the same:
+///
+#[cfg_attr(feature = "axum", doc = "```")]
+#[cfg_attr(not(feature = "axum"), doc = "```text")]
+/// use axum::{Router, routing::get};
+/// use tower::Layer;
+/// use tower_telemetry::{RouteLayer, TraceLayer};
+///
+/// let app: Router = Router::new()
+///     .route("/items/{id}", get(|| async { "an item" }))
+///     .layer(RouteLayer::new());
+/// let app: Router = Router::new().fallback_service(TraceLayer::new().layer(app));
+/// # let _ = app;
+/// ```
+///
+/// On a router that is mounted with `nest_service`, where axum tells those outside nothing, it does
+/// the same. Without a `TraceLayer` further out it does nothing. The request passes through as it is.
+#[must_use]
+#[derive(Clone, Debug, Default)]
+pub struct RouteLayer {
+    pattern: Option<StringValue>,
+}
+
+impl RouteLayer {
+    /// The route is axum's `MatchedPath` (feature `axum`), where there is one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The route is this one, whatever was matched: for routers other than axum's, and for services
+    /// that are one route.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use tower::{ServiceBuilder, service_fn};
+    /// use tower_telemetry::{RouteLayer, TraceLayer};
+    ///
+    /// let report = ServiceBuilder::new()
+    ///     .layer(TraceLayer::new())
+    ///     .layer(RouteLayer::of("/report"))
+    ///     .service(service_fn(|_: Request<String>| async {
+    ///         Ok::<_, std::io::Error>(Response::new(String::new()))
+    ///     }));
+    /// # let _ = report;
+    /// ```
+    pub fn of(route: impl Into<Cow<'static, str>>) -> Self {
+        Self { pattern: Some(StringValue::from(route.into())) }
+    }
+}
+
+impl<S> Layer<S> for RouteLayer {
+    type Service = Routed<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Routed { inner, pattern: self.pattern.clone() }
+    }
+}
+
+/// Tells the route of each request to `S`. See [`RouteLayer`].
+#[derive(Clone, Debug)]
+pub struct Routed<S> {
+    inner: S,
+    pattern: Option<StringValue>,
+}
+
+impl<S> Routed<S> {
+    inner_accessors!();
+}
+
+impl<S, B> Service<Request<B>> for Routed<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, task_cx: &mut TaskContext<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(task_cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        tell(request.extensions(), self.pattern.as_ref());
+        self.inner.call(request)
+    }
+}
+
+/// Tells the span of the request its route, as the router knows it.
+pub(super) fn tell(extensions: &Extensions, pattern: Option<&StringValue>) {
+    let Some(span) = extensions.get::<ServerSpan>() else {
+        return;
+    };
+    let matched = || matched_route(extensions).map(intern::shared);
+    if let Some(pattern) = pattern.cloned().or_else(matched) {
+        span.tell_route(RouteSource::Router, pattern);
+    }
 }

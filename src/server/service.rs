@@ -10,8 +10,7 @@ use http_body::Body;
 use tower::Service;
 
 use crate::server::{
-    ResponseBody, ResponseFuture, TraceLayer, layer::Config, make_span::make_span,
-    parent::parent_cx,
+    ResponseBody, ResponseFuture, TraceLayer, config::Config, make_span::make_span,
 };
 
 /// Makes a server span for each request to `S`. See the [module docs](crate::server).
@@ -48,9 +47,14 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let parent_cx = parent_cx(&self.config, request.headers());
-        let mut guard = make_span(&self.config, &request, &parent_cx);
-        let inner = guard.run(|| self.inner.call(request));
+        let (parts, body) = request.into_parts();
+        let mut head = Request::from_parts(parts, ());
+        let guard = make_span(&self.config, &mut head);
+        let request = head.map(|()| body);
+        let inner = match &guard {
+            Some(guard) => guard.run(|| self.inner.call(request)),
+            None => self.inner.call(request),
+        };
         ResponseFuture::new(inner, guard)
     }
 }

@@ -96,7 +96,7 @@ fn a_processor_finds_the_attributes_when_a_span_starts_whatever_the_ratio() {
         let builder = Telemetry::builder()
             .with_span_processor(Hooks { on_start: Some(rename), ..Hooks::default() })
             .with_span_exporter(exporter.clone());
-        assert_eq!(recorded_at(ratio, builder, &exporter).name, "GET with 4", "{ratio}");
+        assert_eq!(recorded_at(ratio, builder, &exporter).name, "GET with 3", "{ratio}");
     }
 }
 

@@ -9,7 +9,7 @@ use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, Service, service_fn};
 use tower_telemetry::{
     PropagationLayer, TraceLayer,
-    server::{ResponseBody, ResponseFuture, Trace},
+    server::{ResponseBody, ResponseFuture, ServerSpan, Trace},
 };
 use tower_test::mock;
 
@@ -76,7 +76,8 @@ fn the_request_arrives_as_it_was_sent() {
             assert_eq!((name.as_str(), value), expected);
         }
         assert_eq!(parts.extensions.get::<u32>(), Some(&7));
-        assert_eq!(parts.extensions.len(), 1);
+        assert!(parts.extensions.get::<ServerSpan>().is_some());
+        assert_eq!(parts.extensions.len(), 2);
         assert_eq!(body, "body");
         Ok::<_, Infallible>(Response::new(String::new()))
     });

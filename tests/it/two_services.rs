@@ -122,8 +122,12 @@ fn expected(
     name: &str,
     kind: i32,
     parent: Option<&Received>,
-    attributes: BTreeMap<String, String>,
+    mut attributes: BTreeMap<String, String>,
 ) -> Received {
+    if kind == SERVER {
+        let key = "tower_telemetry.time_to_head";
+        attributes.insert(key.to_owned(), actual.attributes[key].clone());
+    }
     let remote = if kind == SERVER { REMOTE } else { 0 };
     let failed = attributes.contains_key("error.type");
     Received {

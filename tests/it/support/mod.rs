@@ -3,5 +3,6 @@
 pub(crate) mod body;
 pub(crate) mod client;
 pub(crate) mod collector;
+pub(crate) mod exchange;
 pub(crate) mod recorder;
 pub(crate) mod sdk;

@@ -91,9 +91,16 @@ impl From<SpanData> for Described {
             name: span.name.into_owned(),
             kind: span.span_kind,
             status: span.status,
-            attributes: unique(span.attributes),
+            attributes: timeless(unique(span.attributes)),
         }
     }
+}
+
+/// Without the one attribute that is a time.
+fn timeless(mut attributes: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let time = attributes.remove("tower_telemetry.time_to_head");
+    assert!(matches!(time, None | Some(Value::F64(_))), "{time:?}");
+    attributes
 }
 
 /// The attributes by key; none may be there twice, since the SDK would export both.

@@ -1,0 +1,99 @@
+//! The attributes of a span while they are gathered: each key once.
+
+use opentelemetry::{Key, KeyValue, Value};
+
+use crate::semconv::keys;
+
+/// Takes the attributes that a hook adds to a span.
+///
+/// OpenTelemetry's SDK exports a key that is written twice two times, so each is written once:
+///
+/// * a key that is set again within one hook replaces the value before;
+/// * before the span starts, a hook may replace what the layer has gathered from the request, such as
+///   `client.address`;
+/// * a key that is on the span already, or that the layer itself writes later, such as `http.route`
+///   or `error.type`, stays as it is; [`ServerSpan`](crate::server::ServerSpan) has the ways to set
+///   these.
+#[derive(Debug)]
+pub struct Attributes<'a> {
+    list: &'a mut Vec<KeyValue>,
+    /// Where in the list begins what this hook has set.
+    from: usize,
+    /// What hooks have set before.
+    taken: &'a [Key],
+    before_start: bool,
+}
+
+impl<'a> Attributes<'a> {
+    /// Before the start: all of the list may still be changed.
+    pub(crate) fn of_start(list: &'a mut Vec<KeyValue>) -> Self {
+        Self { list, from: 0, taken: &[], before_start: true }
+    }
+
+    /// Once the span has started: what is on the list may be added to.
+    pub(crate) fn late(list: &'a mut Vec<KeyValue>, taken: &'a [Key]) -> Self {
+        let from = list.len();
+        Self { list, from, taken, before_start: false }
+    }
+
+    /// Adds an attribute, or replaces it where that is still possible.
+    pub fn set(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
+        let key = key.into();
+        let (before, own) = self.list.split_at_mut(self.from);
+        if let Some(known) = own.iter_mut().find(|known| known.key == key) {
+            known.value = value.into();
+            return;
+        }
+        let layers_own = if self.before_start {
+            keys::is_written_late(key.as_str())
+        } else {
+            keys::is_ours(key.as_str())
+        };
+        if !layers_own && !self.taken.contains(&key) && before.iter().all(|known| known.key != key)
+        {
+            self.list.push(KeyValue::new(key, value));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(list: &[KeyValue]) -> Vec<(&str, String)> {
+        list.iter().map(|attribute| (attribute.key.as_str(), attribute.value.to_string())).collect()
+    }
+
+    #[test]
+    fn before_the_start_what_the_request_says_can_be_replaced_and_what_comes_later_cannot() {
+        let mut list = vec![KeyValue::new("url.path", "/secret")];
+        let mut attributes = Attributes::of_start(&mut list);
+        attributes.set("url.path", "/");
+        attributes.set("client.address", "somebody");
+        attributes.set("mine", 1);
+        attributes.set("mine", 2);
+        attributes.set("http.route", "/{id}");
+        attributes.set("http.response.header.x-mine", "a");
+        attributes.set("http.status_code", 1);
+        assert_eq!(
+            keys(&list),
+            [
+                ("url.path", "/".to_owned()),
+                ("client.address", "somebody".to_owned()),
+                ("mine", "2".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn later_only_new_keys_are_taken() {
+        let mut list = vec![KeyValue::new("other", 1)];
+        let taken = [Key::new("taken")];
+        let mut attributes = Attributes::late(&mut list, &taken);
+        for key in ["other", "taken", "url.path", "error.type", "http.target", "mine"] {
+            attributes.set(key, 2);
+        }
+        attributes.set("mine", 3);
+        assert_eq!(keys(&list), [("other", "1".to_owned()), ("mine", "3".to_owned())]);
+    }
+}

@@ -1,0 +1,117 @@
+//! The heads: what a hook or a predicate sees of a request and its response.
+
+use http::{Extensions, HeaderMap, Method, StatusCode, Uri, Version};
+
+/// A request without its body, as hooks and predicates see it.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    version: Version,
+    headers: &'a HeaderMap,
+    extensions: &'a Extensions,
+    route: Option<&'a str>,
+}
+
+impl<'a> RequestHead<'a> {
+    pub(crate) fn new<B>(
+        request: &'a http::Request<B>,
+        uri: &'a Uri,
+        route: Option<&'a str>,
+    ) -> Self {
+        Self {
+            method: request.method(),
+            uri,
+            version: request.version(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+            route,
+        }
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &'a Method {
+        self.method
+    }
+
+    /// The target as it was sent, also on a router that axum has taken the prefix off for.
+    #[must_use]
+    pub fn uri(&self) -> &'a Uri {
+        self.uri
+    }
+
+    /// The path of that target.
+    #[must_use]
+    pub fn path(&self) -> &'a str {
+        self.uri.path()
+    }
+
+    /// The protocol's version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &'a HeaderMap {
+        self.headers
+    }
+
+    /// The extensions, which is where other layers and the server leave what they know.
+    #[must_use]
+    pub fn extensions(&self) -> &'a Extensions {
+        self.extensions
+    }
+
+    /// The route, such as `/items/{id}`, where it is known this early.
+    #[must_use]
+    pub fn route(&self) -> Option<&'a str> {
+        self.route
+    }
+}
+
+/// A response without its body, as hooks and predicates see it.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseHead<'a> {
+    status_code: StatusCode,
+    version: Version,
+    headers: &'a HeaderMap,
+    extensions: &'a Extensions,
+}
+
+impl<'a> ResponseHead<'a> {
+    pub(crate) fn new<B>(response: &'a http::Response<B>) -> Self {
+        Self {
+            status_code: response.status(),
+            version: response.version(),
+            headers: response.headers(),
+            extensions: response.extensions(),
+        }
+    }
+
+    /// The status code.
+    #[must_use]
+    pub fn status_code(&self) -> StatusCode {
+        self.status_code
+    }
+
+    /// The protocol's version, as the service has set it.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &'a HeaderMap {
+        self.headers
+    }
+
+    /// The extensions, where a handler can leave what it knows.
+    #[must_use]
+    pub fn extensions(&self) -> &'a Extensions {
+        self.extensions
+    }
+}

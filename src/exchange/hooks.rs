@@ -1,0 +1,120 @@
+//! What a user runs at the turning points of an exchange. A hook that panics breaks nothing.
+
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use http::StatusCode;
+use opentelemetry::{Key, KeyValue};
+
+use crate::exchange::{
+    attributes::Attributes,
+    head::{RequestHead, ResponseHead},
+};
+
+/// How an exchange has ended, as hooks see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended<'a> {
+    pub(crate) status_code: Option<StatusCode>,
+    pub(crate) error_type: Option<&'a str>,
+    pub(crate) route: Option<&'a str>,
+    pub(crate) duration: Duration,
+    pub(crate) response_size: u64,
+}
+
+impl<'a> Ended<'a> {
+    /// The response's status code, if there was a response.
+    #[must_use]
+    pub fn status_code(&self) -> Option<StatusCode> {
+        self.status_code
+    }
+
+    /// The `error.type`, if the exchange has failed; `cancelled` and `panic` are two of them.
+    #[must_use]
+    pub fn error_type(&self) -> Option<&'a str> {
+        self.error_type
+    }
+
+    /// The route, if it became known.
+    #[must_use]
+    pub fn route(&self) -> Option<&'a str> {
+        self.route
+    }
+
+    /// From the start to the end of the span.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// How many bytes of the response's body were handed over before the end.
+    #[must_use]
+    pub fn response_size(&self) -> u64 {
+        self.response_size
+    }
+}
+
+/// The hooks of a layer, each kind in the order in which they were registered.
+#[derive(Clone, Default)]
+pub(crate) struct Hooks {
+    pub(crate) request: Vec<RequestHook>,
+    pub(crate) response: Vec<ResponseHook>,
+    pub(crate) error: Vec<EndHook>,
+    pub(crate) end: Vec<EndHook>,
+}
+
+pub(crate) type RequestHook = Arc<dyn Fn(&RequestHead<'_>, &mut Attributes<'_>) + Send + Sync>;
+pub(crate) type ResponseHook = Arc<dyn Fn(&ResponseHead<'_>, &mut Attributes<'_>) + Send + Sync>;
+pub(crate) type EndHook = Arc<dyn Fn(&Ended<'_>, &mut Attributes<'_>) + Send + Sync>;
+
+impl Hooks {
+    /// Before the span starts.
+    pub(crate) fn request(&self, head: &RequestHead<'_>, list: &mut Vec<KeyValue>) {
+        for hook in &self.request {
+            contained(|| hook(head, &mut Attributes::of_start(list)));
+        }
+    }
+
+    pub(crate) fn response(
+        &self,
+        head: &ResponseHead<'_>,
+        list: &mut Vec<KeyValue>,
+        taken: &[Key],
+    ) {
+        for hook in &self.response {
+            contained(|| hook(head, &mut Attributes::late(list, taken)));
+        }
+    }
+
+    /// An error's hooks come first, so that `on_end` is always the last.
+    pub(crate) fn end(&self, ended: &Ended<'_>, list: &mut Vec<KeyValue>, taken: &[Key]) {
+        let errors = if ended.error_type.is_some() { self.error.as_slice() } else { &[] };
+        for hook in errors.iter().chain(&self.end) {
+            contained(|| hook(ended, &mut Attributes::late(list, taken)));
+        }
+    }
+
+    pub(crate) fn any_at_end(&self) -> bool {
+        !(self.error.is_empty() && self.end.is_empty())
+    }
+}
+
+/// Runs a user's function. If it panics, the panic hook has said so by the time it is caught here,
+/// and the request goes on without what the function would have done.
+pub(crate) fn contained<T>(hook: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(hook)).ok()
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks")
+            .field("request", &self.request.len())
+            .field("response", &self.response.len())
+            .field("error", &self.error.len())
+            .field("end", &self.end.len())
+            .finish()
+    }
+}

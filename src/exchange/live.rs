@@ -1,0 +1,275 @@
+//! A span that records and has not ended: what is known of its exchange by now.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use arc_swap::ArcSwapOption;
+use http::{HeaderMap, StatusCode};
+use opentelemetry::{Context, Key, KeyValue, trace::TraceContextExt};
+
+use crate::{
+    exchange::{
+        head::ResponseHead,
+        hooks::Ended,
+        outcome::Outcome,
+        settings::Settings,
+        told::{Route, Told},
+    },
+    semconv::{keys, legacy, method::Folded},
+};
+
+/// The state of an exchange between its start and its end.
+///
+/// It is shared with the inside, which tells it things. What is not told is written by the guard
+/// alone, wherever that is polled; it is atomic so that it can be in here at all, and of the two one
+/// allocation.
+pub(crate) struct Live {
+    pub(crate) told: Told,
+    start: Start,
+    /// 0 before there is one.
+    status_code: AtomicU16,
+    /// From the start to the response's head, in nanoseconds; 0 before that.
+    head_after: AtomicU64,
+    /// How many bytes of the response were handed over.
+    sent: AtomicU64,
+    /// How many there will be, where the head says it; else [`UNKNOWN`].
+    length: AtomicU64,
+    /// Set while the inner service or body runs; left behind if that panics.
+    inside: AtomicBool,
+    /// What hooks have set, if there are hooks.
+    hook_keys: ArcSwapOption<Vec<Key>>,
+}
+
+/// What is known from the start on.
+pub(crate) struct Start {
+    pub(crate) cx: Context,
+    pub(crate) settings: Arc<Settings>,
+    /// Whether what is set on the span goes anywhere. One that does not may still have to be told
+    /// to the caller.
+    pub(crate) recording: bool,
+    /// Whether it is to be.
+    pub(crate) propagates: bool,
+    /// Both read at the start: the one says when, the other how long. A wall clock that is set in
+    /// between makes no span longer or shorter.
+    pub(crate) started_at: SystemTime,
+    pub(crate) clock: Instant,
+    pub(crate) method: Folded,
+    /// Whether the name was given by the user, so that a route does not change it.
+    pub(crate) named: bool,
+    pub(crate) route: Option<Route>,
+    /// After a head with such a status code no body will be asked for; that depends on the method.
+    pub(crate) ends_with_head: fn(StatusCode) -> bool,
+    pub(crate) hook_keys: Vec<Key>,
+}
+
+const UNKNOWN: u64 = u64::MAX;
+
+impl Live {
+    pub(crate) fn new(mut start: Start) -> Self {
+        let hook_keys = std::mem::take(&mut start.hook_keys);
+        let hook_keys = (!hook_keys.is_empty()).then(|| Arc::new(hook_keys));
+        Self {
+            told: Told::default(),
+            start,
+            status_code: AtomicU16::new(0),
+            head_after: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            length: AtomicU64::new(UNKNOWN),
+            inside: AtomicBool::new(false),
+            hook_keys: ArcSwapOption::new(hook_keys),
+        }
+    }
+
+    pub(crate) fn cx(&self) -> &Context {
+        &self.start.cx
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.start.settings
+    }
+
+    pub(crate) fn is_recording(&self) -> bool {
+        self.start.recording
+    }
+
+    /// Tells the caller, who is to get `headers`, which span this is.
+    pub(crate) fn propagate(&self, headers: &mut HeaderMap) {
+        if self.start.propagates {
+            self.settings().response_propagation.write(self.cx().span().span_context(), headers);
+        }
+    }
+
+    pub(crate) fn started_at(&self) -> SystemTime {
+        self.start.started_at
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.start.clock.elapsed()
+    }
+
+    pub(crate) fn set_inside(&self, inside: bool) {
+        self.inside.store(inside, Relaxed);
+    }
+
+    pub(crate) fn answered(&self, status_code: StatusCode, length: Option<u64>) {
+        let after = u64::try_from(self.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.head_after.store(after.max(1), Relaxed);
+        self.status_code.store(status_code.as_u16(), Relaxed);
+        self.length.store(length.unwrap_or(UNKNOWN), Relaxed);
+    }
+
+    pub(crate) fn sent(&self, length: u64) {
+        self.sent.fetch_add(length, Relaxed);
+    }
+
+    pub(crate) fn ends_with_head(&self, status_code: StatusCode) -> bool {
+        (self.start.ends_with_head)(status_code)
+    }
+
+    fn status_code(&self) -> Option<StatusCode> {
+        StatusCode::from_u16(self.status_code.load(Relaxed)).ok()
+    }
+
+    /// What it means that the guard was let go of.
+    pub(crate) fn outcome_of_drop(&self, panicking: bool) -> Outcome {
+        let length = self.length.load(Relaxed);
+        if self.inside.load(Relaxed) || panicking {
+            Outcome::Panicked
+        } else if length != UNKNOWN && self.sent.load(Relaxed) >= length {
+            // A server stops asking once it has sent as much as the head has announced.
+            Outcome::Complete
+        } else {
+            Outcome::Cancelled
+        }
+    }
+
+    /// Puts on the span what was asked for of the response's head.
+    pub(crate) fn describe_response(&self, head: &ResponseHead<'_>) {
+        let settings = self.settings();
+        let nothing = settings.response_headers.is_empty() && settings.hooks.response.is_empty();
+        if nothing || !self.start.recording {
+            return;
+        }
+        let mut list = Vec::new();
+        settings.response_headers.capture(head.headers(), &settings.redaction, &mut list);
+        self.with_hook_keys(&mut list, |list, taken| settings.hooks.response(head, list, taken));
+        self.cx().span().set_attributes(list);
+    }
+
+    /// Puts on the span what is known at its end. Whether it is an error.
+    pub(crate) fn describe_end(
+        &self,
+        outcome: Outcome,
+        failed: Option<bool>,
+        duration: Duration,
+    ) -> bool {
+        if !self.start.recording {
+            return false;
+        }
+        let settings = self.settings();
+        let span = self.cx().span();
+        let facts = self.told.facts();
+        let facts = facts.as_deref();
+        let route = self.route(facts.and_then(|facts| facts.route.as_ref()));
+        if let Some(name) = self.late_name(facts.and_then(|facts| facts.name.as_ref()), route) {
+            span.update_name(name);
+        }
+
+        let status_code = self.status_code();
+        let told = facts.and_then(|facts| facts.error_type.clone());
+        let error_type = outcome.server_error(status_code, failed, told);
+        let response_size = self.sent.load(Relaxed);
+        let ended = Ended {
+            status_code,
+            error_type: error_type.as_deref(),
+            route: route.map(|route| route.pattern.as_str()),
+            duration,
+            response_size,
+        };
+
+        let size = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
+        let whole = outcome != Outcome::Answered;
+        let time_to_head = Duration::from_nanos(self.head_after.load(Relaxed)).as_secs_f64();
+        let attributes = [
+            route.map(|route| KeyValue::new(keys::HTTP_ROUTE, route.pattern.clone())),
+            status_code.map(|status_code| {
+                KeyValue::new(keys::HTTP_RESPONSE_STATUS_CODE, i64::from(status_code.as_u16()))
+            }),
+            error_type.clone().map(|error_type| KeyValue::new(keys::ERROR_TYPE, error_type)),
+            (whole && status_code.is_some())
+                .then(|| KeyValue::new(keys::TIME_TO_HEAD, time_to_head)),
+            self.told
+                .request_size()
+                .map(|bytes| KeyValue::new(keys::HTTP_REQUEST_BODY_SIZE, size(bytes))),
+            (settings.response_size && whole && status_code.is_some())
+                .then(|| KeyValue::new(keys::HTTP_RESPONSE_BODY_SIZE, size(response_size))),
+        ];
+        let attributes = attributes.into_iter().flatten();
+        if settings.legacy_names.is_none() && !settings.hooks.any_at_end() {
+            span.set_attributes(attributes);
+        } else {
+            let mut list: Vec<_> = attributes.collect();
+            if let Some(names) = settings.legacy_names {
+                legacy::rename(&mut list, names);
+            }
+            self.with_hook_keys(&mut list, |list, taken| settings.hooks.end(&ended, list, taken));
+            span.set_attributes(list);
+        }
+        error_type.is_some()
+    }
+
+    fn route<'a>(&'a self, told: Option<&'a Route>) -> Option<&'a Route> {
+        match (&self.start.route, told) {
+            (Some(known), Some(told)) => Some(if told.beats(known) { told } else { known }),
+            (known, told) => known.as_ref().or(told),
+        }
+    }
+
+    /// The span's name, if it is another than at the start.
+    fn late_name(
+        &self,
+        told: Option<&Cow<'static, str>>,
+        route: Option<&Route>,
+    ) -> Option<Cow<'static, str>> {
+        if told.is_some() || self.start.named {
+            return told.cloned();
+        }
+        let known = self.start.route.as_ref().map(|route| route.pattern.as_str());
+        let route = route.map(|route| route.pattern.as_str());
+        (route != known).then(|| self.start.method.span_name(route))
+    }
+
+    /// Lets hooks add to the list, and remembers what they have added.
+    fn with_hook_keys(
+        &self,
+        list: &mut Vec<KeyValue>,
+        hooks: impl FnOnce(&mut Vec<KeyValue>, &[Key]),
+    ) {
+        let before = list.len();
+        let taken = self.hook_keys.load_full();
+        let taken = taken.as_deref().map_or(&[][..], Vec::as_slice);
+        hooks(list, taken);
+        if list.len() > before {
+            let added = list[before..].iter().map(|attribute| attribute.key.clone());
+            let keys = taken.iter().cloned().chain(added).collect();
+            self.hook_keys.store(Some(Arc::new(keys)));
+        }
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live")
+            .field("span_id", &self.cx().span().span_context().span_id())
+            .field("status_code", &self.status_code())
+            .field("told", &self.told)
+            .finish_non_exhaustive()
+    }
+}

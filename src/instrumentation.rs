@@ -1,0 +1,73 @@
+//! What the environment says of the layers, where the code says nothing.
+
+use std::env::{self, VarError};
+
+use crate::{error::Warning, exchange::capture::HeaderSelector, semconv::method::KnownMethods};
+
+/// The settings of layers that [the conventions][methods] and [other instrumentation][headers] take
+/// from the environment.
+///
+/// [methods]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#common-attributes
+/// [headers]: https://opentelemetry.io/docs/zero-code/java/agent/instrumentation/http/
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Instrumentation {
+    pub(crate) known_methods: Option<KnownMethods>,
+    pub(crate) server_request_headers: Option<HeaderSelector>,
+    pub(crate) server_response_headers: Option<HeaderSelector>,
+}
+
+const KNOWN_METHODS: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
+const SERVER_REQUEST: &str = "OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS";
+const SERVER_RESPONSE: &str = "OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS";
+
+impl Instrumentation {
+    /// Asks `variable` for each of the variables; an empty one is unset. An entry that cannot be used
+    /// is left out of its list, and a warning.
+    pub(crate) fn read(
+        mut variable: impl FnMut(&'static str) -> Option<String>,
+    ) -> (Self, Vec<Warning>) {
+        let mut warnings = Vec::new();
+        let known_methods = variable(KNOWN_METHODS).map(|list| {
+            let (methods, bad) = KnownMethods::from_list(&list);
+            warnings.extend(left_out(KNOWN_METHODS, bad, "is no method"));
+            methods
+        });
+        let mut headers = |name| {
+            let list = variable(name)?;
+            let (selector, bad) = HeaderSelector::from_list(&list);
+            warnings.extend(left_out(name, bad, "is no header's name"));
+            Some(selector)
+        };
+        let read = Self {
+            known_methods,
+            server_request_headers: headers(SERVER_REQUEST),
+            server_response_headers: headers(SERVER_RESPONSE),
+        };
+        (read, warnings)
+    }
+
+    /// The process's environment.
+    pub(crate) fn of_process() -> (Self, Vec<Warning>) {
+        let mut unreadable = Vec::new();
+        let (read, mut warnings) = Self::read(|name| match env::var(name) {
+            Ok(value) => Some(value.trim().to_owned()).filter(|value| !value.is_empty()),
+            Err(VarError::NotPresent) => None,
+            Err(VarError::NotUnicode(_)) => {
+                unreadable.push(Warning::new(name, "REDACTED", "is not UTF-8 and was not used"));
+                None
+            }
+        });
+        warnings.append(&mut unreadable);
+        (read, warnings)
+    }
+}
+
+fn left_out(
+    name: &'static str,
+    entries: Vec<&str>,
+    is: &'static str,
+) -> impl Iterator<Item = Warning> {
+    entries
+        .into_iter()
+        .map(move |entry| Warning::new(name, entry, format!("{is} and was left out")))
+}

@@ -1,0 +1,151 @@
+//! The filter: what a request is to leave behind, and what not.
+
+use std::{fmt, sync::Arc};
+
+use crate::exchange::{head::RequestHead, hooks::contained};
+
+/// What a layer does with a request, signal by signal. Default: [all](Self::all) of it.
+///
+/// A predicate of the layer gives one ([`TraceLayer::with_filter`]); so does one among the request's
+/// [extensions](http::Extensions), which a layer further out has put there for some of the routes. A
+/// signal is left out as soon as one of them says so.
+///
+/// What is [filtered](Self::none) altogether is passed through untouched: nothing is read, nothing is
+/// current, nothing is put into request or response, and nothing is allocated.
+///
+/// ```
+/// use axum::{Extension, Router, routing::get};
+/// use tower_telemetry::{TraceLayer, server::Verdict};
+///
+/// let health: Router = Router::new()
+///     .route("/live", get(|| async { "yes" }))
+///     .route("/ready", get(|| async { "yes" }));
+/// let app: Router = Router::new()
+///     .route("/items/{id}", get(|| async { "an item" }))
+///     .layer(TraceLayer::new())
+///     .merge(health.layer(TraceLayer::new()).layer(Extension(Verdict::none())));
+/// # let _ = app;
+/// ```
+///
+/// [`TraceLayer::with_filter`]: crate::TraceLayer::with_filter
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    span: bool,
+    metrics: bool,
+    propagation: bool,
+}
+
+impl Verdict {
+    /// Span, metrics and propagation.
+    pub const fn all() -> Self {
+        Self { span: true, metrics: true, propagation: true }
+    }
+
+    /// None of them.
+    pub const fn none() -> Self {
+        Self { span: false, metrics: false, propagation: false }
+    }
+
+    /// No span. The caller's is current instead, unless there is no propagation either.
+    pub const fn without_span(mut self) -> Self {
+        self.span = false;
+        self
+    }
+
+    /// No measurement.
+    pub const fn without_metrics(mut self) -> Self {
+        self.metrics = false;
+        self
+    }
+
+    /// No headers: the request's are not read, so that a span has no parent from elsewhere, and the
+    /// response gets none.
+    pub const fn without_propagation(mut self) -> Self {
+        self.propagation = false;
+        self
+    }
+
+    /// Whether there is to be a span.
+    #[must_use]
+    pub const fn has_span(self) -> bool {
+        self.span
+    }
+
+    /// Whether there are to be measurements.
+    #[must_use]
+    pub const fn has_metrics(self) -> bool {
+        self.metrics
+    }
+
+    /// Whether headers are read and written.
+    #[must_use]
+    pub const fn has_propagation(self) -> bool {
+        self.propagation
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self {
+            span: self.span && other.span,
+            metrics: self.metrics && other.metrics,
+            propagation: self.propagation && other.propagation,
+        }
+    }
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Self::all()
+    }
+}
+
+/// The predicates of a layer.
+#[derive(Clone, Default)]
+pub(super) struct Filter(Vec<Predicate>);
+
+type Predicate = Arc<dyn Fn(&RequestHead<'_>) -> Verdict + Send + Sync>;
+
+impl Filter {
+    pub(super) fn and(&mut self, predicate: Predicate) {
+        self.0.push(predicate);
+    }
+
+    /// What all of them agree on. One that panics has nothing against the request.
+    pub(super) fn verdict(&self, head: &RequestHead<'_>) -> Verdict {
+        let per_route = head.extensions().get::<Verdict>().copied().unwrap_or_default();
+        self.0.iter().fold(per_route, |verdict, predicate| {
+            verdict.and(contained(|| predicate(head)).unwrap_or_default())
+        })
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} predicates", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_left_out_as_soon_as_one_says_so() {
+        let all = Verdict::all();
+        for (one, other, both) in [
+            (all, all, all),
+            (all, Verdict::none(), Verdict::none()),
+            (all.without_span(), all, all.without_span()),
+            (all, all.without_metrics(), all.without_metrics()),
+            (
+                all.without_span(),
+                all.without_propagation(),
+                Verdict::none().and(all).without_metrics(),
+            ),
+        ] {
+            let expected = Verdict { metrics: one.metrics && other.metrics, ..both };
+            assert_eq!(one.and(other), expected);
+            assert_eq!(other.and(one), expected);
+        }
+    }
+}

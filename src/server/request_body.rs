@@ -1,0 +1,132 @@
+//! The request's body: how much of it was read.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context as TaskContext, Poll, ready},
+};
+
+use bytes::Buf;
+use http::Request;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use crate::server::ServerSpan;
+
+/// Counts the bytes of the request's body that the service reads, for the `TraceLayer` further out:
+/// [`http.request.body.size`].
+///
+/// It is a layer of its own since it changes the type of the body that the service is given, to
+/// [`RequestBody`]; an axum router takes any. What passes through is otherwise unchanged. If the
+/// request is not recorded, nothing is counted.
+///
+/// ```
+/// use axum::{Router, routing::post};
+/// use tower::ServiceBuilder;
+/// use tower_telemetry::{TraceLayer, server::RequestBodySizeLayer};
+///
+/// let app: Router = Router::new()
+///     .route("/upload", post(|body: String| async move { body.len().to_string() }))
+///     .layer(
+///         ServiceBuilder::new()
+///             .layer(TraceLayer::new().with_response_body_size())
+///             .layer(RequestBodySizeLayer::new()),
+///     );
+/// # let _ = app;
+/// ```
+///
+/// [`http.request.body.size`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/
+#[must_use]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestBodySizeLayer {
+    _private: (),
+}
+
+impl RequestBodySizeLayer {
+    /// The layer; it has no settings.
+    pub const fn new() -> Self {
+        Self { _private: () }
+    }
+}
+
+impl<S> Layer<S> for RequestBodySizeLayer {
+    type Service = RequestBodySize<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RequestBodySize { inner }
+    }
+}
+
+/// Counts the bytes of each request to `S`. See [`RequestBodySizeLayer`].
+#[derive(Clone, Debug)]
+pub struct RequestBodySize<S> {
+    inner: S,
+}
+
+impl<S> RequestBodySize<S> {
+    inner_accessors!();
+}
+
+impl<S, B> Service<Request<B>> for RequestBodySize<S>
+where
+    S: Service<Request<RequestBody<B>>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, task_cx: &mut TaskContext<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(task_cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let span = request.extensions().get::<ServerSpan>().cloned().unwrap_or_default();
+        // Of two such layers one counts.
+        let span = if span.count_request() { span } else { ServerSpan::default() };
+        self.inner.call(request.map(|inner| RequestBody { inner, span }))
+    }
+}
+
+pin_project! {
+    /// The body of a request whose bytes are counted as they are read.
+    #[derive(Default)]
+    pub struct RequestBody<B> {
+        #[pin]
+        inner: B,
+        span: ServerSpan,
+    }
+}
+
+impl<B: Body> Body for RequestBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        task_cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let this = self.project();
+        let frame = ready!(this.inner.poll_frame(task_cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            this.span.request_data(u64::try_from(data.remaining()).unwrap_or(u64::MAX));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl<B> fmt::Debug for RequestBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody").field("span", &self.span).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,174 @@
+//! What a user adds to a span, and when.
+
+use std::sync::{Arc, Mutex};
+
+use http::{Request, StatusCode};
+use opentelemetry::{KeyValue, trace::SpanKind};
+use opentelemetry_sdk::trace::{SamplingDecision, SdkTracerProvider};
+use tower_telemetry::TraceLayer;
+
+use crate::support::{
+    exchange::{exchange, response, span_of},
+    recorder::Recorder,
+    sdk::Decides,
+};
+
+fn failing() -> http::Response<http_body_util::Full<bytes::Bytes>> {
+    let mut response = response("oh");
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response
+}
+
+#[test]
+fn hooks_run_in_the_order_of_the_exchange_and_each_adds_its_own() {
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let note = |what: &'static str| {
+        let order = Arc::clone(&order);
+        move || order.lock().unwrap().push(what)
+    };
+    let (request, first, second, error, end) =
+        (note("request"), note("response 1"), note("response 2"), note("error"), note("end"));
+    let span = span_of(
+        |layer: TraceLayer| {
+            layer
+                .on_end(move |ended, attributes| {
+                    end();
+                    assert_eq!(ended.status_code(), Some(StatusCode::INTERNAL_SERVER_ERROR));
+                    assert_eq!(ended.error_type(), Some("500"));
+                    assert_eq!((ended.route(), ended.response_size()), (None, 2));
+                    attributes.set("end.nanos", ended.duration().as_nanos() > 0);
+                })
+                .on_error(move |ended, attributes| {
+                    error();
+                    attributes.set("error.kind", ended.error_type().unwrap_or_default().to_owned());
+                })
+                .on_request(move |head, attributes| {
+                    request();
+                    assert_eq!((head.path(), head.method().as_str()), ("/items", "GET"));
+                    attributes
+                        .set("request.query", head.uri().query().unwrap_or_default().len() as i64);
+                })
+                .on_response(move |head, attributes| {
+                    first();
+                    attributes.set("response.status", i64::from(head.status_code().as_u16()));
+                })
+                .on_response(move |_, _| second())
+        },
+        Request::builder().uri("/items?a=b").body(()).unwrap(),
+        failing(),
+    );
+    assert_eq!(*order.lock().unwrap(), ["request", "response 1", "response 2", "error", "end"]);
+    for (key, value) in [
+        ("request.query", 3.into()),
+        ("response.status", 500.into()),
+        ("error.kind", "500".into()),
+        ("end.nanos", true.into()),
+    ] {
+        assert_eq!(span.attributes[key], value, "{key}");
+    }
+}
+
+#[test]
+fn a_hook_before_the_start_is_seen_by_the_sampler_and_the_others_wait_for_its_word() {
+    for (decision, late) in [
+        (SamplingDecision::Drop, false),
+        (SamplingDecision::RecordOnly, true),
+        (SamplingDecision::RecordAndSample, true),
+    ] {
+        let looks = Decides(decision.clone(), |_, kind, attributes| {
+            assert_eq!(kind, &SpanKind::Server);
+            assert!(attributes.contains(&KeyValue::new("mine", 1)));
+        });
+        let provider = SdkTracerProvider::builder().with_sampler(looks).build();
+        let called = Arc::new(Mutex::new(0));
+        let count = || {
+            let called = Arc::clone(&called);
+            move || *called.lock().unwrap() += 1
+        };
+        let (on_response, on_error, on_end) = (count(), count(), count());
+        let layer = TraceLayer::new()
+            .with_tracer_provider(&provider)
+            .on_request(|_, attributes| attributes.set("mine", 1))
+            .on_response(move |_, _| on_response())
+            .on_error(move |_, _| on_error())
+            .on_end(move |_, _| on_end());
+        exchange(&layer, Request::new(()), failing());
+        assert_eq!(*called.lock().unwrap(), if late { 3 } else { 0 }, "{decision:?}");
+    }
+}
+
+#[test]
+fn a_hook_that_panics_breaks_nothing() {
+    let span = span_of(
+        |layer| {
+            layer
+                .on_request(|_, attributes| {
+                    attributes.set("before.panic", true);
+                    panic!("the hook panics, as it was told to")
+                })
+                .on_request(|_, attributes| attributes.set("after.panic", true))
+                .on_response(|_, _| panic!("the hook panics, as it was told to"))
+                .on_error(|_, _| panic!("the hook panics, as it was told to"))
+                .on_end(|_, _| panic!("the hook panics, as it was told to"))
+                .on_end(|_, attributes| attributes.set("at.end", true))
+        },
+        Request::new(()),
+        failing(),
+    );
+    assert_eq!(span.attributes["http.response.status_code"], 500.into());
+    assert_eq!(span.attributes["error.type"], "500".into());
+    for key in ["before.panic", "after.panic", "at.end"] {
+        assert_eq!(span.attributes[key], true.into());
+    }
+}
+
+#[test]
+fn no_hook_can_write_a_key_twice() {
+    // `span_of` fails if a key is there twice.
+    let span = span_of(
+        |layer| {
+            layer
+                .on_request(|_, attributes| {
+                    for key in ["mine", "mine", "url.path", "http.route", "error.type"] {
+                        attributes.set(key, "request");
+                    }
+                })
+                .on_response(|_, attributes| {
+                    for key in ["mine", "url.path", "response.own", "http.response.status_code"] {
+                        attributes.set(key, "response");
+                    }
+                })
+                .on_end(|_, attributes| {
+                    for key in ["mine", "url.path", "response.own", "end.own", "end.own"] {
+                        attributes.set(key, "end");
+                    }
+                })
+        },
+        Request::new(()),
+        response(""),
+    );
+    let text = |key: &str| span.attributes[key].to_string();
+    assert_eq!(text("mine"), "request");
+    assert_eq!(text("url.path"), "request");
+    assert_eq!(text("response.own"), "response");
+    assert_eq!(text("end.own"), "end");
+    assert_eq!(text("http.response.status_code"), "200");
+    assert!(!span.attributes.contains_key("http.route"));
+    assert!(!span.attributes.contains_key("error.type"));
+}
+
+#[test]
+fn hooks_see_how_a_request_ended_that_was_cancelled() {
+    use tower::{Layer, Service, service_fn};
+
+    let recorder = Recorder::new();
+    let layer = recorder.layer().on_end(|ended, attributes| {
+        assert_eq!((ended.status_code(), ended.error_type()), (None, Some("cancelled")));
+        attributes.set("seen", true);
+    });
+    let inner = service_fn(|_: Request<()>| {
+        std::future::pending::<Result<http::Response<String>, std::convert::Infallible>>()
+    });
+    drop(layer.layer(inner).call(Request::new(())));
+    assert_eq!(crate::support::recorder::attribute(&recorder.span(), "seen").unwrap(), "true");
+}
