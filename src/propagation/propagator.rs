@@ -60,7 +60,9 @@ impl Propagator {
     pub fn extract(&self, cx: &Context, headers: &HeaderMap) -> Context {
         match &self.0 {
             Source::TraceContext(ours) => ours.extract_from(cx, headers),
-            Source::Global | Source::Given(_) => self.extract_with_context(cx, &Lines(headers)),
+            Source::Global | Source::Given(_) => {
+                self.extract_with_context(cx, &Lines::new(headers))
+            }
         }
     }
 

@@ -50,10 +50,20 @@ pub trait ErrorType {
     fn error_type(&self) -> Cow<'static, str> {
         std::any::type_name::<Self>().into()
     }
+
+    /// The message, for an [exception event](ErrorTypeLayer::with_exception_events). It leaves the
+    /// process, so it should hold no secret. By default there is none.
+    fn message(&self) -> Option<String> {
+        None
+    }
 }
 
-/// The kind in `snake_case`, such as `connection_reset`.
+/// The kind in `snake_case`, such as `connection_reset`; the message is what it displays.
 impl ErrorType for io::Error {
+    fn message(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+
     fn error_type(&self) -> Cow<'static, str> {
         let kind = format!("{:?}", self.kind());
         let mut word = String::with_capacity(kind.len() + 3);
@@ -73,8 +83,13 @@ impl ErrorType for Infallible {
     }
 }
 
-/// The kind of the first [`io::Error`] among the error and its sources, or else `_OTHER`.
+/// The kind of the first [`io::Error`] among the error and its sources, or else `_OTHER`; the message
+/// is what it displays.
 impl ErrorType for Box<dyn Error + Send + Sync> {
+    fn message(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+
     fn error_type(&self) -> Cow<'static, str> {
         let mut error: Option<&(dyn Error + 'static)> = Some(self.as_ref());
         // Nobody wraps an error more often than this, and a chain may be a circle.
@@ -113,13 +128,30 @@ impl ErrorType for Box<dyn Error + Send + Sync> {
 #[must_use]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ErrorTypeLayer {
-    _private: (),
+    exception_events: bool,
 }
 
 impl ErrorTypeLayer {
-    /// The layer; it has no settings.
+    /// The layer, which says what errors are called and no more.
     pub const fn new() -> Self {
-        Self { _private: () }
+        Self { exception_events: false }
+    }
+
+    /// Puts each error on the span as an `exception` event, with type and
+    /// [message](ErrorType::message). Default: not, since the conventions [want such events in
+    /// logs][logs].
+    ///
+    /// ```
+    /// use tower_telemetry::server::ErrorTypeLayer;
+    ///
+    /// let layer = ErrorTypeLayer::new().with_exception_events();
+    /// # let _ = layer;
+    /// ```
+    ///
+    /// [logs]: https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/
+    pub const fn with_exception_events(mut self) -> Self {
+        self.exception_events = true;
+        self
     }
 }
 
@@ -127,7 +159,7 @@ impl<S> Layer<S> for ErrorTypeLayer {
     type Service = WithErrorType<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        WithErrorType { inner }
+        WithErrorType { inner, exception_events: self.exception_events }
     }
 }
 
@@ -135,6 +167,7 @@ impl<S> Layer<S> for ErrorTypeLayer {
 #[derive(Clone, Debug)]
 pub struct WithErrorType<S> {
     inner: S,
+    exception_events: bool,
 }
 
 impl<S> WithErrorType<S> {
@@ -156,7 +189,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let span = ServerSpan::of(request.extensions());
-        ErrorTypeFuture { inner: self.inner.call(request), span }
+        let exception_events = self.exception_events;
+        ErrorTypeFuture { inner: self.inner.call(request), span, exception_events }
     }
 }
 
@@ -167,6 +201,7 @@ pin_project! {
         #[pin]
         inner: F,
         span: ServerSpan,
+        exception_events: bool,
     }
 }
 
@@ -184,6 +219,9 @@ where
             && this.span.is_recording()
         {
             this.span.set_error_type(error.error_type());
+            if *this.exception_events {
+                this.span.add_exception(std::any::type_name::<E>(), error.message());
+            }
         }
         Poll::Ready(result)
     }

@@ -1,9 +1,6 @@
 //! The span's beginning: whether there is one, and what it begins with.
 
-use std::{
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::sync::Arc;
 
 use http::Request;
 use opentelemetry::{
@@ -25,6 +22,7 @@ use crate::{
         config::Config,
         describe::Description,
         parent::{Parent, parent},
+        request_start::started,
         response::ends_with_head,
         route::{matched_route, target, tell},
     },
@@ -68,8 +66,7 @@ fn start(
     parent: Parent,
     propagates: bool,
 ) -> Result<Arc<Live>, Context> {
-    let started_at = SystemTime::now();
-    let clock = Instant::now();
+    let (started_at, clock) = started(head.extensions());
     let tracer = &config.providers.tracer;
     let mut builder =
         SpanBuilder::from_name("HTTP").with_kind(SpanKind::Server).with_start_time(started_at);

@@ -207,6 +207,7 @@ pub use self::{
     layer::TraceLayer,
     parent::RemoteParent,
     request_body::{RequestBody, RequestBodySize, RequestBodySizeLayer},
+    request_start::RequestStart,
     route::{RouteLayer, Routed},
     service::Trace,
     span::ServerSpan,
@@ -229,6 +230,7 @@ mod filter;
 mod parent;
 mod make_span;
 mod describe;
+mod request_start;
 mod connection;
 mod forwarded;
 mod route;

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use http::Extensions;
-use opentelemetry::StringValue;
+use opentelemetry::{KeyValue, StringValue, trace::TraceContextExt};
 
 use crate::{
     exchange::{
@@ -11,6 +11,7 @@ use crate::{
         told::{Route, RouteSource},
     },
     intern,
+    semconv::keys,
 };
 
 /// The server span of a request, as far as those inside have a say in it: its route, its name, what
@@ -97,6 +98,18 @@ impl ServerSpan {
     pub fn set_error_type(&self, error_type: impl Into<Cow<'static, str>>) {
         if let Some(live) = &self.0 {
             live.told.error_type(&error_type.into());
+        }
+    }
+
+    /// Adds the event that [an exception is][event].
+    ///
+    /// [event]: https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/
+    pub(super) fn add_exception(&self, type_name: &'static str, message: Option<String>) {
+        if let Some(live) = &self.0 {
+            let message = message.map(|message| KeyValue::new(keys::EXCEPTION_MESSAGE, message));
+            let attributes = [Some(KeyValue::new(keys::EXCEPTION_TYPE, type_name)), message];
+            let attributes = attributes.into_iter().flatten().collect();
+            live.cx().span().add_event(keys::EXCEPTION, attributes);
         }
     }
 

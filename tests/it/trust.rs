@@ -4,12 +4,15 @@ use std::{convert::Infallible, net::SocketAddr};
 
 use http::{Request, Response};
 use opentelemetry::{
-    Context, KeyValue, SpanId, baggage::BaggageExt, propagation::TextMapCompositePropagator,
-    trace::TraceContextExt,
+    Context, KeyValue, SpanId,
+    baggage::BaggageExt,
+    propagation::TextMapCompositePropagator,
+    trace::{Span as _, TraceContextExt},
 };
 use opentelemetry_sdk::{
+    error::OTelSdkResult,
     propagation::{BaggagePropagator, TraceContextPropagator},
-    trace::SpanData,
+    trace::{InMemorySpanExporter, SdkTracerProvider, Span, SpanData, SpanProcessor},
 };
 use tower::{Layer, Service, service_fn};
 use tower_telemetry::{
@@ -72,6 +75,49 @@ fn a_remote_parent_is_continued_linked_to_or_ignored_and_its_baggage_with_it() {
             assert!(link.span_context.is_remote());
         }
         assert_eq!(tenant.as_deref(), baggage, "{policy:?}");
+    }
+}
+
+#[test]
+fn baggage_of_several_lines_is_there_when_the_span_starts() {
+    #[derive(Debug)]
+    struct CopiesBaggage;
+
+    impl SpanProcessor for CopiesBaggage {
+        fn on_start(&self, span: &mut Span, cx: &Context) {
+            for (key, (value, _)) in cx.baggage() {
+                span.set_attribute(KeyValue::new(key.clone(), value.clone()));
+            }
+        }
+
+        fn on_end(&self, _: SpanData) {}
+
+        fn force_flush(&self) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: std::time::Duration) -> OTelSdkResult {
+            Ok(())
+        }
+    }
+
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder()
+        .with_span_processor(CopiesBaggage)
+        .with_simple_exporter(exporter.clone())
+        .build();
+    let layer =
+        TraceLayer::new().with_tracer_provider(&provider).with_propagator(BaggagePropagator::new());
+    let request = Request::builder()
+        .header("baggage", "tenant=acme")
+        .header("Baggage", "plan=gold,region=eu")
+        .header("baggage", "last=1")
+        .body(())
+        .unwrap();
+    exchange(&layer, request, response(""));
+    let span = Described::from(exporter.get_finished_spans().unwrap().remove(0));
+    for (key, value) in [("tenant", "acme"), ("plan", "gold"), ("region", "eu"), ("last", "1")] {
+        assert_eq!(span.attributes[key], value.into());
     }
 }
 
