@@ -54,7 +54,7 @@
 //!
 //! | feature | what it adds | default |
 //! |---|---|---|
-//! | `axum` | `http.route` and span names from axum's `MatchedPath` | yes |
+//! | `axum` | `http.route` and span names from axum's `MatchedPath`, addresses from its `ConnectInfo`, [`ServerSpan`](server::ServerSpan) as an argument of handlers | yes |
 //! | `otlp-http` | [`Otlp`](sdk::export::Otlp): export over OTLP/HTTP (turns on `sdk`) | yes |
 //! | `sdk` | [`Telemetry`] and its builders | through `otlp-http` |
 //! | `console` | `ConsoleExporter`: traces as trees on a terminal (turns on `sdk`) | no |

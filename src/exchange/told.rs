@@ -70,15 +70,8 @@ impl Told {
         });
     }
 
-    pub(crate) fn name(&self, name: &Cow<'static, str>) {
-        self.change(|facts| facts.name = Some(name.clone()));
-    }
-
-    pub(crate) fn error_type(&self, error_type: &Cow<'static, str>) {
-        self.change(|facts| facts.error_type = Some(error_type.clone()));
-    }
-
-    fn change(&self, change: impl Fn(&mut Facts)) {
+    /// Changes what is known. Somebody else may do so meanwhile; then it is done again.
+    pub(crate) fn change(&self, change: impl Fn(&mut Facts)) {
         self.facts.rcu(|facts| {
             let mut facts = facts.as_deref().cloned().unwrap_or_default();
             change(&mut facts);

@@ -59,7 +59,7 @@ impl Propagator {
     #[must_use]
     pub fn extract(&self, cx: &Context, headers: &HeaderMap) -> Context {
         match &self.0 {
-            Source::TraceContext(ours) => ours.extract_from(cx, headers),
+            Source::TraceContext(_) => TraceContext::extract_from(cx, headers),
             Source::Global | Source::Given(_) => {
                 self.extract_with_context(cx, &Lines::new(headers))
             }

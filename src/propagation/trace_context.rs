@@ -59,7 +59,7 @@ impl TraceContext {
 
     /// The remote span in `headers`, in `cx`; the same as through OpenTelemetry's extractor, but
     /// without the list that one makes.
-    pub(super) fn extract_from(&self, cx: &Context, headers: &HeaderMap) -> Context {
+    pub(super) fn extract_from(cx: &Context, headers: &HeaderMap) -> Context {
         let mut lines = headers.get_all(TRACEPARENT).iter();
         let remote = match (lines.next(), lines.next()) {
             (Some(line), None) => line.to_str().ok().and_then(|line| {

@@ -56,8 +56,7 @@ impl TraceLayer {
     /// Takes tracer provider and propagator, and what the environment says of layers, from
     /// `telemetry`: a reference to a [`Telemetry`](crate::Telemetry), or [`Providers`] of your own.
     ///
-    #[cfg_attr(feature = "sdk", doc = "```")]
-    #[cfg_attr(not(feature = "sdk"), doc = "```text")]
+    /// ```
     /// use tower_telemetry::{Telemetry, TraceLayer};
     ///
     /// let telemetry = Telemetry::builder().with_service_name("shop").build()?;

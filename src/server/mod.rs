@@ -64,8 +64,7 @@
 //! router tells it the route. `axum::serve` takes only axum's own body type; a router around it all
 //! gives it that:
 //!
-#![cfg_attr(feature = "axum", doc = "```")]
-#![cfg_attr(not(feature = "axum"), doc = "```text")]
+//! ```
 //! use axum::{Router, routing::get};
 //! use tower::Layer;
 //! use tower_telemetry::{RouteLayer, TraceLayer};
@@ -92,6 +91,8 @@
 //! middleware ([`RouteSource`]). As it may become known late, it is put on the span at its end; a
 //! sampler sees the router's in the span's name. [`TraceLayer::with_span_name`] and
 //! [`ServerSpan::set_name`] give other names.
+//!
+#![doc = include_str!("routes.md")]
 //!
 //! [name]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
 //!
@@ -185,8 +186,9 @@
 //! The name of an error's type is Rust's, such as `std::io::error::Error`; an error in a box is
 //! `_OTHER`. An [`ErrorTypeLayer`] inside has better words. What counts as a failure of a response
 //! that is complete, a [classifier](TraceLayer::with_classifier) can say otherwise, and why,
-//! [`ServerSpan::set_error_type`]. *By status code* is [as the conventions have it][status]: 5xx is an error, all else is left
-//! unset. Where there was a response, its status code is on the span, whatever came after.
+//! [`ServerSpan::set_error_type`]. *By status code* is [as the conventions have it][status]: 5xx is an
+//! error, all else is left unset. Where there was a response, its status code is on the span, whatever
+//! came after.
 //!
 //! A clone of the span's Context that is kept elsewhere, by a spawned task for one, does not keep
 //! the span open.

@@ -46,8 +46,7 @@ pub(super) fn target<B>(request: &Request<B>) -> &Uri {
 /// layer for authentication or a limit on the body has turned away, a 404. It comes too early to know
 /// the route. With this layer on the router it knows it all the same:
 ///
-#[cfg_attr(feature = "axum", doc = "```")]
-#[cfg_attr(not(feature = "axum"), doc = "```text")]
+/// ```
 /// use axum::{Router, routing::get};
 /// use tower::Layer;
 /// use tower_telemetry::{RouteLayer, TraceLayer};

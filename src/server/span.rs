@@ -22,8 +22,7 @@ use crate::{
 /// same and what it is told goes nowhere. All else (attributes, events) is set on the current span
 /// through OpenTelemetry's API.
 ///
-#[cfg_attr(feature = "axum", doc = "```")]
-#[cfg_attr(not(feature = "axum"), doc = "```text")]
+/// ```
 /// use axum::{Router, extract::Path, http::StatusCode, routing::get};
 /// use tower_telemetry::{TraceLayer, server::ServerSpan};
 ///
@@ -86,7 +85,8 @@ impl ServerSpan {
     /// The span's name, whatever the route says. Of several the last counts.
     pub fn set_name(&self, name: impl Into<Cow<'static, str>>) {
         if let Some(live) = &self.0 {
-            live.told.name(&name.into());
+            let name = name.into();
+            live.told.change(|facts| facts.name = Some(name.clone()));
         }
     }
 
@@ -97,7 +97,8 @@ impl ServerSpan {
     /// [`error.type`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/
     pub fn set_error_type(&self, error_type: impl Into<Cow<'static, str>>) {
         if let Some(live) = &self.0 {
-            live.told.error_type(&error_type.into());
+            let error_type = error_type.into();
+            live.told.change(|facts| facts.error_type = Some(error_type.clone()));
         }
     }
 

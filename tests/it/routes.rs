@@ -63,28 +63,33 @@ fn app() -> Router {
         .merge(Router::new().route("/merged", leaf()))
 }
 
-const ROUTES: [(&str, &str, &str); 15] = [
-    ("GET", "/", "GET /"),
-    ("GET", "/a/1", "GET /a/{a}"),
-    ("HEAD", "/a/1", "HEAD /a/{a}"),
-    ("GET", "/files/x/y", "GET /files/{*path}"),
-    // The route is there, the method is not.
-    ("GET", "/post", "GET /post"),
-    ("PURGE", "/a/1", "HTTP /a/{a}"),
-    ("GET", "/nested/1/2", "GET /nested/{a}/{b}"),
-    ("GET", "/nested/1/deep/3", "GET /nested/{a}/deep/{c}"),
-    ("GET", "/nested/1/deep", "GET /nested/{a}/deep"),
-    ("GET", "/with-fallback/known", "GET /with-fallback/known"),
-    ("GET", "/with-fallback/unknown", "GET"),
-    ("GET", "/service/1", "GET /service/{b}"),
-    ("GET", "/one", "GET /one"),
-    ("GET", "/merged", "GET /merged"),
-    ("GET", "/nowhere", "GET"),
+/// What it is in axum, a request to it, and what its span is called.
+pub(crate) const ROUTES: [(&str, &str, &str, &str); 15] = [
+    ("`route(\"/\", ..)`", "GET", "/", "GET /"),
+    ("`route(\"/a/{a}\", ..)`", "GET", "/a/1", "GET /a/{a}"),
+    ("the same, by another method", "HEAD", "/a/1", "HEAD /a/{a}"),
+    ("the same, by a method that is not known", "PURGE", "/a/1", "HTTP /a/{a}"),
+    ("a route that has no such method (405)", "GET", "/post", "GET /post"),
+    ("`route(\"/files/{*path}\", ..)`", "GET", "/files/x/y", "GET /files/{*path}"),
+    ("`route_service(\"/one\", ..)`", "GET", "/one", "GET /one"),
+    ("`merge(..)`", "GET", "/merged", "GET /merged"),
+    ("`nest(\"/nested/{a}\", ..)`", "GET", "/nested/1/2", "GET /nested/{a}/{b}"),
+    ("`nest` in `nest`", "GET", "/nested/1/deep/3", "GET /nested/{a}/deep/{c}"),
+    ("its `/`", "GET", "/nested/1/deep", "GET /nested/{a}/deep"),
+    (
+        "`nest` of a router with a fallback",
+        "GET",
+        "/with-fallback/known",
+        "GET /with-fallback/known",
+    ),
+    ("that fallback", "GET", "/with-fallback/unknown", "GET"),
+    ("`nest_service` of a router with a `RouteLayer`", "GET", "/service/1", "GET /service/{b}"),
+    ("no route (404), and any other fallback", "GET", "/nowhere", "GET"),
 ];
 
 #[tokio::test]
 async fn a_layer_on_the_router_knows_the_route() {
-    for (method, path, name) in ROUTES {
+    for (_, method, path, name) in ROUTES {
         let recorder = Recorder::new();
         let named = named(&recorder, app().layer(recorder.layer()), method, path).await;
         assert_eq!(named, as_expected(name), "{method} {path}");
@@ -93,7 +98,7 @@ async fn a_layer_on_the_router_knows_the_route() {
 
 #[tokio::test]
 async fn a_layer_around_the_router_is_told_by_a_route_layer_on_it() {
-    for (method, path, name) in ROUTES {
+    for (_, method, path, name) in ROUTES {
         let recorder = Recorder::new();
         let inside = app().layer(RouteLayer::new());
         let outside = Router::new().fallback_service(recorder.layer().layer(inside));
@@ -122,7 +127,7 @@ async fn what_is_turned_away_before_its_handler_is_seen_from_outside_with_its_ro
 
 #[tokio::test]
 async fn two_layers_make_one_span_and_the_inner_one_tells_the_route() {
-    for (method, path, name) in ROUTES {
+    for (_, method, path, name) in ROUTES {
         let recorder = Recorder::new();
         let inside = app().layer(recorder.layer());
         let outside = Router::new().fallback_service(recorder.layer().layer(inside));

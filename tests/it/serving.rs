@@ -104,6 +104,22 @@ async fn around_a_whole_axum_router() {
 }
 
 #[tokio::test]
+async fn with_axums_connect_info_the_span_says_who_is_connected() {
+    let recorder = Recorder::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = app().layer(recorder.layer());
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    assert_eq!(send(format!("http://{address}/items/42")).await.1, "an item");
+    let span = Described::from(recorder.span());
+    assert_eq!(span.attributes["client.address"], "127.0.0.1".into());
+    assert_eq!(span.attributes["network.peer.address"], "127.0.0.1".into());
+    let port = &span.attributes["network.peer.port"];
+    assert_ne!(port, &i64::from(address.port()).into());
+}
+
+#[tokio::test]
 async fn in_hyper_over_http_1_and_http_2() {
     for (http2, version, scheme) in [(false, "1.1", "http"), (true, "2", "http")] {
         let recorder = Recorder::new();

@@ -24,9 +24,12 @@ use tower_telemetry::{
     server::{Connection, LegacyNames},
 };
 
-use crate::support::{
-    exchange::{exchange, response},
-    recorder::unique,
+use crate::{
+    routes::ROUTES,
+    support::{
+        exchange::{exchange, response},
+        recorder::unique,
+    },
 };
 
 /// A sampler that keeps the keys it is shown.
@@ -396,6 +399,16 @@ fn the_table_of_old_names_is_what_the_layer_writes() {
         table += &format!("| `{stable}` | `{old}` |\n");
     }
     assert_is_in_the_docs("legacy.md", &table);
+}
+
+/// That these are the names is tested with the routes.
+#[test]
+fn the_table_of_routes_is_in_the_docs() {
+    let mut table = String::from("| in axum | request | name |\n|---|---|---|\n");
+    for (what, method, path, name) in ROUTES {
+        table += &format!("| {what} | `{method} {path}` | `{name}` |\n");
+    }
+    assert_is_in_the_docs("routes.md", &table);
 }
 
 fn assert_is_in_the_docs(file: &str, table: &str) {
