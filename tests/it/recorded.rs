@@ -8,7 +8,7 @@ use opentelemetry::{Array, StringValue, Value};
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_http::classify::{GrpcErrorsAsFailures, SharedClassifier, StatusInRangeAsFailures};
 use tower_telemetry::{
-    HeaderSelector, Providers, Redaction, Telemetry, TraceLayer,
+    HeaderSelector, Providers, Redaction, Telemetry, TraceLayer, Warning,
     propagation::ResponsePropagation,
     server::{
         Connection, ErrorTypeLayer, LegacyNames, RequestBody, RequestBodySizeLayer, ServerSpan,
@@ -121,7 +121,7 @@ fn the_environment_says_which_headers_and_methods_where_the_code_does_not() {
         ("OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS", "x-a,no header"),
     ]);
     let warnings = bad.build().unwrap().warnings().to_vec();
-    let warned: Vec<_> = warnings.iter().map(|warning| warning.value()).collect();
+    let warned: Vec<_> = warnings.iter().map(Warning::value).collect();
     assert_eq!(warned, ["not a method", "no header"]);
 }
 
