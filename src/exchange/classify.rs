@@ -5,6 +5,8 @@ use std::{fmt, sync::Arc};
 use http::{HeaderMap, Request, Response};
 use tower_http::classify::{ClassifiedResponse, ClassifyEos, ClassifyResponse, MakeClassifier};
 
+use crate::exchange::hooks::contained;
+
 /// A classifier of any type.
 #[derive(Clone)]
 pub(crate) struct Classifier(Arc<dyn Make>);
@@ -27,9 +29,9 @@ impl Classifier {
         Self(Arc::new(make))
     }
 
-    /// A classification of the exchange that `request` begins.
-    pub(crate) fn begin(&self, request: &Request<()>) -> Box<dyn Classification> {
-        self.0.begin(request)
+    /// A classification of the exchange that `request` begins; none if the classifier panics.
+    pub(crate) fn begin(&self, request: &Request<()>) -> Option<Box<dyn Classification>> {
+        contained(|| self.0.begin(request))
     }
 }
 
@@ -97,7 +99,7 @@ mod tests {
         response: &Response<()>,
         trailers: Option<&HeaderMap>,
     ) -> Option<bool> {
-        let mut classification = classifier.begin(&Request::new(()));
+        let mut classification = classifier.begin(&Request::new(())).unwrap();
         classification.head(response);
         classification.failed(trailers)
     }
@@ -126,6 +128,6 @@ mod tests {
     #[test]
     fn without_a_response_nothing_is_known() {
         let classifier = Classifier::new(ServerErrorsAsFailures::make_classifier());
-        assert_eq!(classifier.begin(&Request::new(())).failed(None), None);
+        assert_eq!(classifier.begin(&Request::new(())).unwrap().failed(None), None);
     }
 }

@@ -33,6 +33,8 @@ use crate::{
 pub(crate) struct Live {
     pub(crate) told: Told,
     start: Start,
+    /// `None` if what is set on the span goes nowhere. Such a span may still be named to the caller.
+    known: Option<Known>,
     /// 0 before there is one.
     status_code: AtomicU16,
     /// From the start to the response's head, in nanoseconds; 0 before that.
@@ -43,7 +45,7 @@ pub(crate) struct Live {
     length: AtomicU64,
     /// Set while the inner service or body runs; left behind if that panics.
     inside: AtomicBool,
-    /// What hooks have set, if there are hooks.
+    /// What hooks have set, once one has done so after the start.
     hook_keys: ArcSwapOption<Vec<Key>>,
 }
 
@@ -51,39 +53,40 @@ pub(crate) struct Live {
 pub(crate) struct Start {
     pub(crate) cx: Context,
     pub(crate) settings: Arc<Settings>,
-    /// Whether what is set on the span goes anywhere. One that does not may still have to be told
-    /// to the caller.
-    pub(crate) recording: bool,
-    /// Whether it is to be.
+    /// Whether the caller may be told of the span.
     pub(crate) propagates: bool,
     /// Both read at the start: the one says when, the other how long. A wall clock that is set in
     /// between makes no span longer or shorter.
     pub(crate) started_at: SystemTime,
     pub(crate) clock: Instant,
+    /// After a head with such a status code no body will be asked for; that depends on the method.
+    pub(crate) ends_with_head: fn(StatusCode) -> bool,
+}
+
+/// What is known of the request of a span that records.
+pub(crate) struct Known {
     pub(crate) method: Folded,
     /// Whether the name was given by the user, so that a route does not change it.
     pub(crate) named: bool,
     pub(crate) route: Option<Route>,
-    /// After a head with such a status code no body will be asked for; that depends on the method.
-    pub(crate) ends_with_head: fn(StatusCode) -> bool,
+    /// What hooks have set.
     pub(crate) hook_keys: Vec<Key>,
 }
 
 const UNKNOWN: u64 = u64::MAX;
 
 impl Live {
-    pub(crate) fn new(mut start: Start) -> Self {
-        let hook_keys = std::mem::take(&mut start.hook_keys);
-        let hook_keys = (!hook_keys.is_empty()).then(|| Arc::new(hook_keys));
+    pub(crate) fn new(start: Start, known: Option<Known>) -> Self {
         Self {
             told: Told::default(),
             start,
+            known,
             status_code: AtomicU16::new(0),
             head_after: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             length: AtomicU64::new(UNKNOWN),
             inside: AtomicBool::new(false),
-            hook_keys: ArcSwapOption::new(hook_keys),
+            hook_keys: ArcSwapOption::const_empty(),
         }
     }
 
@@ -96,7 +99,7 @@ impl Live {
     }
 
     pub(crate) fn is_recording(&self) -> bool {
-        self.start.recording
+        self.known.is_some()
     }
 
     /// Tells the caller, who is to get `headers`, which span this is.
@@ -154,12 +157,14 @@ impl Live {
     pub(crate) fn describe_response(&self, head: &ResponseHead<'_>) {
         let settings = self.settings();
         let nothing = settings.response_headers.is_empty() && settings.hooks.response.is_empty();
-        if nothing || !self.start.recording {
+        let Some(known) = self.known.as_ref().filter(|_| !nothing) else {
             return;
-        }
+        };
         let mut list = Vec::new();
         settings.response_headers.capture(head.headers(), &settings.redaction, &mut list);
-        self.with_hook_keys(&mut list, |list, taken| settings.hooks.response(head, list, taken));
+        self.with_hook_keys(known, &mut list, |list, taken| {
+            settings.hooks.response(head, list, taken);
+        });
         self.cx().span().set_attributes(list);
     }
 
@@ -170,15 +175,15 @@ impl Live {
         failed: Option<bool>,
         duration: Duration,
     ) -> bool {
-        if !self.start.recording {
+        let Some(known) = &self.known else {
             return false;
-        }
+        };
         let settings = self.settings();
         let span = self.cx().span();
         let facts = self.told.facts();
         let facts = facts.as_deref();
-        let route = self.route(facts.and_then(|facts| facts.route.as_ref()));
-        if let Some(name) = self.late_name(facts.and_then(|facts| facts.name.as_ref()), route) {
+        let route = known.route(facts.and_then(|facts| facts.route.as_ref()));
+        if let Some(name) = known.late_name(facts.and_then(|facts| facts.name.as_ref()), route) {
             span.update_name(name);
         }
 
@@ -219,14 +224,36 @@ impl Live {
             if let Some(names) = settings.legacy_names {
                 legacy::rename(&mut list, names);
             }
-            self.with_hook_keys(&mut list, |list, taken| settings.hooks.end(&ended, list, taken));
+            self.with_hook_keys(known, &mut list, |list, taken| {
+                settings.hooks.end(&ended, list, taken);
+            });
             span.set_attributes(list);
         }
         error_type.is_some()
     }
 
+    /// Lets hooks add to the list, and remembers what they have added.
+    fn with_hook_keys(
+        &self,
+        known: &Known,
+        list: &mut Vec<KeyValue>,
+        hooks: impl FnOnce(&mut Vec<KeyValue>, &[Key]),
+    ) {
+        let before = list.len();
+        let since = self.hook_keys.load_full();
+        let taken = since.as_deref().unwrap_or(&known.hook_keys);
+        hooks(list, taken);
+        if list.len() > before {
+            let added = list[before..].iter().map(|attribute| attribute.key.clone());
+            let keys = taken.iter().cloned().chain(added).collect();
+            self.hook_keys.store(Some(Arc::new(keys)));
+        }
+    }
+}
+
+impl Known {
     fn route<'a>(&'a self, told: Option<&'a Route>) -> Option<&'a Route> {
-        match (&self.start.route, told) {
+        match (&self.route, told) {
             (Some(known), Some(told)) => Some(if told.beats(known) { told } else { known }),
             (known, told) => known.as_ref().or(told),
         }
@@ -238,29 +265,12 @@ impl Live {
         told: Option<&Cow<'static, str>>,
         route: Option<&Route>,
     ) -> Option<Cow<'static, str>> {
-        if told.is_some() || self.start.named {
+        if told.is_some() || self.named {
             return told.cloned();
         }
-        let known = self.start.route.as_ref().map(|route| route.pattern.as_str());
+        let known = self.route.as_ref().map(|route| route.pattern.as_str());
         let route = route.map(|route| route.pattern.as_str());
-        (route != known).then(|| self.start.method.span_name(route))
-    }
-
-    /// Lets hooks add to the list, and remembers what they have added.
-    fn with_hook_keys(
-        &self,
-        list: &mut Vec<KeyValue>,
-        hooks: impl FnOnce(&mut Vec<KeyValue>, &[Key]),
-    ) {
-        let before = list.len();
-        let taken = self.hook_keys.load_full();
-        let taken = taken.as_deref().map_or(&[][..], Vec::as_slice);
-        hooks(list, taken);
-        if list.len() > before {
-            let added = list[before..].iter().map(|attribute| attribute.key.clone());
-            let keys = taken.iter().cloned().chain(added).collect();
-            self.hook_keys.store(Some(Arc::new(keys)));
-        }
+        (route != known).then(|| self.method.span_name(route))
     }
 }
 

@@ -2,16 +2,21 @@
 
 use std::{
     borrow::Cow,
+    mem,
     net::{IpAddr, SocketAddr},
 };
 
 use http::{Version, header};
-use opentelemetry::{Key, KeyValue};
+use opentelemetry::{Key, KeyValue, trace::SpanRef};
 
 use crate::{
-    exchange::head::RequestHead,
+    exchange::{
+        head::RequestHead,
+        live::Known,
+        told::{Route, RouteSource},
+    },
     intern,
-    semconv::{host, keys, method::Folded, url, user_agent},
+    semconv::{host, keys, legacy, method::Folded, url, user_agent},
     server::{Connection, config::Config, forwarded::Seen},
 };
 
@@ -25,38 +30,68 @@ pub(super) struct Description<'a> {
     method: Folded,
     connection: Connection,
     seen: Seen<'a>,
+    name: Cow<'static, str>,
+    /// Whether the name is the user's: then a route does not change it any more.
+    named: bool,
+    attributes: Vec<KeyValue>,
+    hook_keys: Vec<Key>,
 }
 
 impl<'a> Description<'a> {
-    pub(super) fn new(config: &'a Config, head: &'a RequestHead<'a>) -> Self {
+    /// What a sampler may look at, in a vector with room for the rest.
+    pub(super) fn before_start(config: &'a Config, head: &'a RequestHead<'a>) -> Self {
+        let method = config.known_methods.fold(head.method());
         let connection = Connection::of(head.extensions());
-        let peer = connection.peer().map(|peer| peer.ip());
-        Self {
-            config,
-            head,
-            method: config.known_methods.fold(head.method()),
-            connection,
-            seen: config.forwarded.read(head.headers(), peer),
-        }
-    }
-
-    /// The span's name, and whether it is the user's: then a route does not change it any more.
-    pub(super) fn name(&self) -> (Cow<'static, str>, bool) {
-        let named = self.config.span_name.as_ref().and_then(|name| name.of(self.head));
-        match named {
+        let seen = config.forwarded.read(head.headers(), connection.peer().map(|peer| peer.ip()));
+        let (name, named) = match config.span_name.as_ref().and_then(|name| name.of(head)) {
             Some(name) => (name, true),
-            None => (self.method.span_name(self.head.route()), false),
+            None => (method.span_name(head.route()), false),
+        };
+        let (attributes, hook_keys) = (Vec::with_capacity(ROOM), Vec::new());
+        let mut description =
+            Self { config, head, method, connection, seen, name, named, attributes, hook_keys };
+        description.gather();
+        description.call_hooks();
+        if let Some(names) = config.exchange.legacy_names {
+            legacy::rename(&mut description.attributes, names);
         }
+        description
     }
 
-    pub(super) fn into_method(self) -> Folded {
-        self.method
+    /// The span's name, to be given to it once.
+    pub(super) fn take_name(&mut self) -> Cow<'static, str> {
+        mem::take(&mut self.name)
     }
 
-    /// What a sampler may look at, in a vector with room for the rest; and the keys that are hooks'.
-    pub(super) fn before_start(&self) -> (Vec<KeyValue>, Vec<Key>) {
+    /// The attributes, for the span's builder.
+    pub(super) fn take_attributes(&mut self) -> Vec<KeyValue> {
+        mem::take(&mut self.attributes)
+    }
+
+    /// Puts what is not on it yet on a span that records, and keeps what its end will need.
+    pub(super) fn once_recording(mut self, span: &SpanRef<'_>) -> Known {
+        if !self.attributes.is_empty() {
+            span.set_attributes(self.take_attributes());
+        }
+        let late = self.late();
+        match self.config.exchange.legacy_names {
+            None => span.set_attributes(late),
+            Some(names) => {
+                let mut late = late.collect();
+                legacy::rename(&mut late, names);
+                span.set_attributes(late);
+            }
+        }
+        let route = self
+            .head
+            .route()
+            .map(|pattern| Route { source: RouteSource::Router, pattern: intern::shared(pattern) });
+        Known { method: self.method, named: self.named, route, hook_keys: self.hook_keys }
+    }
+
+    fn gather(&mut self) {
         let (headers, redaction) = (self.head.headers(), &self.config.exchange.redaction);
-        let mut list = Vec::with_capacity(ROOM);
+        let mut list = mem::take(&mut self.attributes);
 
         list.push(KeyValue::new(keys::HTTP_REQUEST_METHOD, self.method.recorded()));
         if self.method.is_other() {
@@ -90,15 +125,17 @@ impl<'a> Description<'a> {
             }
         }
         self.config.request_headers.capture(headers, redaction, &mut list);
+        self.attributes = list;
+    }
 
+    fn call_hooks(&mut self) {
         let hooks = &self.config.exchange.hooks;
-        let mut hook_keys = Vec::new();
-        if !hooks.request.is_empty() {
-            hooks.request(self.head, &mut list);
-            let keys = list.iter().map(|attribute| &attribute.key);
-            hook_keys.extend(keys.filter(|key| !keys::is_ours(key.as_str())).cloned());
+        if hooks.request.is_empty() {
+            return;
         }
-        (list, hook_keys)
+        hooks.request(self.head, &mut self.attributes);
+        let keys = self.attributes.iter().map(|attribute| &attribute.key);
+        self.hook_keys = keys.filter(|key| !keys::is_ours(key.as_str())).cloned().collect();
     }
 
     /// Who asked, and from which port.
@@ -109,15 +146,16 @@ impl<'a> Description<'a> {
 
     fn scheme(&self) -> &'static str {
         let encrypted = || self.connection.is_tls().then_some("https");
+        // What the connection is known to be, no target can deny.
         self.seen
             .scheme
-            .or_else(|| url::scheme(self.head.uri()))
             .or_else(encrypted)
+            .or_else(|| url::scheme(self.head.uri()))
             .unwrap_or("http")
     }
 
     /// What is of use only on a span that records.
-    pub(super) fn once_recording(&self) -> impl Iterator<Item = KeyValue> {
+    fn late(&self) -> impl Iterator<Item = KeyValue> + use<> {
         let opt_in = self.config.opt_in;
         let (peer, local) = (self.connection.peer(), self.connection.local());
         let local = local.filter(|_| opt_in.network_local);

@@ -13,10 +13,7 @@ use crate::{
         guard::Guard,
         head::RequestHead,
         live::{Live, Start},
-        told::{Route, RouteSource},
     },
-    intern,
-    semconv::legacy,
     server::{
         ServerSpan,
         config::Config,
@@ -51,7 +48,7 @@ pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Gu
         Err(cx) => return Some(Guard::bare(cx)),
     };
     let classifier = config.classifier.as_ref().filter(|_| live.is_recording());
-    let classification = classifier.map(|classifier| classifier.begin(request));
+    let classification = classifier.and_then(|classifier| classifier.begin(request));
     request.extensions_mut().insert(ServerSpan::new(Arc::clone(&live)));
     Some(Guard::open(live, classification))
 }
@@ -74,62 +71,34 @@ fn start(
         builder = builder.with_links(vec![Link::with_context(link)]);
     }
 
-    let legacy_names = config.exchange.legacy_names;
-    let mut described = None;
-    if tracer.wants_start_attributes(&parent.cx) {
-        let description = Description::new(config, head);
-        let (name, named) = description.name();
-        let (mut list, hook_keys) = description.before_start();
-        if let Some(names) = legacy_names {
-            legacy::rename(&mut list, names);
-        }
-        builder.name = name;
-        builder.attributes = Some(list);
-        described = Some((description, named, hook_keys));
+    let mut described =
+        tracer.wants_start_attributes(&parent.cx).then(|| Description::before_start(config, head));
+    if let Some(description) = &mut described {
+        builder.name = description.take_name();
+        builder.attributes = Some(description.take_attributes());
     }
     let started = tracer.start(builder, &parent.cx);
-    let answers = propagates && !config.exchange.response_propagation.is_none();
-    if !started.recording && !answers {
+    if !started.recording && !(propagates && !config.exchange.response_propagation.is_none()) {
         return Err(started.cx);
     }
-
-    let span = started.cx.span();
-    let (description, named, hook_keys) = match described {
-        Some((description, named, hook_keys)) => {
-            if legacy_names.is_none() {
-                span.set_attributes(description.once_recording());
-            } else {
-                let mut list = description.once_recording().collect();
-                legacy_names.into_iter().for_each(|names| legacy::rename(&mut list, names));
-                span.set_attributes(list);
-            }
-            (description, named, hook_keys)
-        }
-        None => {
-            let description = Description::new(config, head);
-            let (mut list, hook_keys) = description.before_start();
-            let (name, named) = description.name();
-            list.extend(description.once_recording());
-            legacy_names.into_iter().for_each(|names| legacy::rename(&mut list, names));
-            span.update_name(name);
-            span.set_attributes(list);
-            (description, named, hook_keys)
-        }
-    };
-    let route = head
-        .route()
-        .map(|pattern| Route { source: RouteSource::Router, pattern: intern::shared(pattern) });
-    Ok(Arc::new(Live::new(Start {
+    let start = Start {
         cx: started.cx,
         settings: Arc::clone(&config.exchange),
-        recording: started.recording,
         propagates,
         started_at,
         clock,
-        method: description.into_method(),
-        named,
-        route,
         ends_with_head: ends_with_head(head.method()),
-        hook_keys,
-    })))
+    };
+    if !started.recording {
+        return Ok(Arc::new(Live::new(start, None)));
+    }
+
+    let span = start.cx.span();
+    let description = described.unwrap_or_else(|| {
+        let mut description = Description::before_start(config, head);
+        span.update_name(description.take_name());
+        description
+    });
+    let known = description.once_recording(&span);
+    Ok(Arc::new(Live::new(start, Some(known))))
 }

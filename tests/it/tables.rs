@@ -143,7 +143,7 @@ fn rows() -> Vec<Row> {
             &["url.scheme"],
             "required",
             ALWAYS,
-            "by [trusted proxies](Forwarded), the target, the [`Connection`], or else `http`",
+            "by [trusted proxies](Forwarded), a [`Connection`] with TLS, the target, or else `http`",
             None,
         ),
         row(
