@@ -22,13 +22,16 @@ pub(super) struct Span {
 }
 
 /// Attributes that the name tells, or that are the same for all requests of a service.
-const QUIET: [&str; 8] = [
+const QUIET: [&str; 11] = [
     "client.address",
     "http.request.method",
     "http.route",
+    "network.peer.address",
+    "network.peer.port",
     "network.protocol.version",
     "server.address",
     "server.port",
+    "tower_telemetry.time_to_head",
     "url.scheme",
     "user_agent.original",
 ];
