@@ -10,9 +10,15 @@ use std::{
     time::Duration,
 };
 
+use http::Request;
 use opentelemetry::KeyValue;
 use tower_telemetry::{
     ResourceBuilder, SamplerBuilder, Telemetry, TelemetryBuilder, sdk::export::Otlp,
+};
+
+use crate::support::{
+    exchange::{exchange, response},
+    recorder::{Described, Recorder},
 };
 
 /// Without an exporter, unless the test names one.
@@ -336,5 +342,40 @@ fn what_is_not_utf_8_is_a_warning_or_for_an_endpoint_an_error_and_never_repeated
         );
         assert!(printed.iter().any(|printed| printed == line), "{line} in {printed:#?}");
         assert!(!printed.concat().contains("s3cret"));
+    }
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "it is how the child answers")]
+fn a_layer_of_its_own_reads_the_environment_of_the_process() {
+    if env::var_os(CHILD).is_some() {
+        let recorder = Recorder::new();
+        let layer = recorder.layer();
+        let request = Request::builder().method("PURGE").header("x-a", "a").body(()).unwrap();
+        exchange(&layer, request, response(""));
+        let span = Described::from(recorder.span());
+        println!("\nmethod: {}", span.attributes["http.request.method"]);
+        println!("header: {}", span.attributes["http.request.header.x-a"]);
+        let warned: Vec<_> =
+            layer.warnings().iter().map(|warning| (warning.variable(), warning.value())).collect();
+        println!("warned: {warned:?}");
+        return;
+    }
+    let headers = "OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS";
+    let printed = in_a_process(
+        "a_layer_of_its_own_reads_the_environment_of_the_process",
+        &[
+            ("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", OsStr::new("GET,PURGE,(")),
+            (headers, OsStr::new("X-A")),
+            // Empty is unset.
+            ("OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS", OsStr::new(" ")),
+        ],
+    );
+    for line in [
+        "method: PURGE",
+        r#"header: ["a"]"#,
+        r#"warned: [("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "(")]"#,
+    ] {
+        assert!(printed.contains(&line.to_owned()), "{line}: {printed:?}");
     }
 }

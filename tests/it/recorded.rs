@@ -8,7 +8,7 @@ use opentelemetry::{Array, StringValue, Value};
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_http::classify::{GrpcErrorsAsFailures, SharedClassifier, StatusInRangeAsFailures};
 use tower_telemetry::{
-    HeaderSelector, Providers, Redaction, Telemetry, TraceLayer, Warning,
+    HeaderSelector, Redaction, Telemetry, TraceLayer, Warning,
     propagation::ResponsePropagation,
     server::{
         Connection, ErrorTypeLayer, LegacyNames, RequestBody, RequestBodySizeLayer, ServerSpan,
@@ -497,13 +497,6 @@ fn redaction_is_one_policy_for_path_query_and_headers() {
     assert_eq!(span.attributes["url.path"], "/reset/t0ken".into());
     assert_eq!(span.attributes["url.query"], "page=2&key=s3cret".into());
     assert_eq!(span.attributes["http.request.header.x-key"], strings(&["s3cret"]));
-}
-
-#[test]
-fn a_layer_on_its_own_reads_the_process_environment_and_says_what_is_wrong() {
-    // What it reads is tested through `Telemetry`; that it has nothing to say here is.
-    assert_eq!(Providers::global().warnings(), []);
-    assert_eq!(TraceLayer::new().warnings(), []);
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(super) struct Span {
     pub(super) data: SpanData,
 }
 
-/// Attributes that the name tells, or that are the same for all requests of a service.
+/// Attributes that name or columns tell, or that are much the same for all requests of a service.
 const QUIET: [&str; 11] = [
     "client.address",
     "http.request.method",
