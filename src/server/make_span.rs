@@ -78,7 +78,8 @@ fn start(
         builder.attributes = Some(description.take_attributes());
     }
     let started = tracer.start(builder, &parent.cx);
-    if !started.recording && !(propagates && !config.exchange.response_propagation.is_none()) {
+    let answers = propagates && !config.exchange.response_propagation.is_none();
+    if !started.recording && !answers {
         return Err(started.cx);
     }
     let start = Start {

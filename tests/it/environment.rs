@@ -189,14 +189,24 @@ impl Write for Log {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "it is how the child answers")]
 fn a_warning_is_logged_once() {
-    let log = Log::default();
-    let telemetry = log.of(|| builder([("OTEL_TRACES_SAMPLER", "sometimes")]).build().unwrap());
-    assert_eq!(telemetry.warnings().len(), 1);
-    let [line] = &log.lines()[..] else {
-        panic!("{:?}", log.lines());
+    // In a process of its own: if a test without a subscriber logs at the same place for the first
+    // time just when this one sets its own, tracing may take it that nobody listens there.
+    if env::var_os(CHILD).is_some() {
+        let log = Log::default();
+        let telemetry = log.of(|| builder([("OTEL_TRACES_SAMPLER", "sometimes")]).build().unwrap());
+        println!("\nwarnings: {}", telemetry.warnings().len());
+        log.lines().iter().for_each(|line| println!("logged: {line}"));
+        return;
+    }
+    let printed = in_a_process("a_warning_is_logged_once", &[]);
+    assert!(printed.contains(&"warnings: 1".to_owned()), "{printed:?}");
+    let logged: Vec<_> = printed.iter().filter(|line| line.starts_with("logged: ")).collect();
+    let [line] = &logged[..] else {
+        panic!("{printed:?}");
     };
-    let expected = "WARN tower-telemetry: OTEL_TRACES_SAMPLER is `sometimes`: must be ";
+    let expected = "logged: WARN tower-telemetry: OTEL_TRACES_SAMPLER is `sometimes`: must be ";
     assert!(line.starts_with(expected), "{line}");
 }
 
