@@ -13,7 +13,10 @@ use std::{
 
 use opentelemetry::{
     Context, KeyValue,
-    trace::{Span, SpanBuilder, SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
+    trace::{
+        Link, Span, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, TraceFlags,
+        TraceState, Tracer, TracerProvider,
+    },
 };
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tower_telemetry::{Telemetry, sdk::export::ConsoleExporter};
@@ -135,6 +138,69 @@ trace ID  4 spans  2.40 ms
         telemetry.shutdown(Duration::from_secs(5)).unwrap();
     }
     assert_eq!(screen.anonymous(), tree);
+}
+
+#[test]
+fn links_say_to_which_span_they_lead() {
+    let screen = Screen::default();
+    let (telemetry, tracer) = telemetry("shop", &ConsoleExporter::new(screen.clone()));
+    let linked = SpanContext::new(
+        0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736.into(),
+        0x00f0_67aa_0ba9_02b7.into(),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::NONE,
+    );
+    let builder = SpanBuilder::from_name("job")
+        .with_start_time(at(0))
+        .with_attributes([KeyValue::new("custom", "kept")])
+        .with_links(vec![
+            Link::new(linked.clone(), vec![KeyValue::new("why", "retried")], 0),
+            Link::with_context(linked),
+        ]);
+    let none = Context::new();
+    let cx = none.with_span(tracer.build_with_context(builder, &none));
+    cx.span().add_event("begun", Vec::new());
+    end(&cx, 1);
+    telemetry.shutdown(Duration::from_secs(5)).unwrap();
+    let text = screen.text();
+    let lines: Vec<&str> = text.lines().skip(2).map(str::trim_start).collect();
+    assert_eq!(
+        lines,
+        [
+            "custom=kept",
+            "→ trace 4bf92f3577b34da6a3ce929d0e0e4736  span 00f067aa0ba902b7  why=retried",
+            "→ trace 4bf92f3577b34da6a3ce929d0e0e4736  span 00f067aa0ba902b7",
+            "* begun",
+            "",
+        ]
+    );
+}
+
+#[test]
+fn all_attributes_are_shown_if_asked_for() {
+    let attributes = [
+        KeyValue::new("client.address", "192.0.2.1"),
+        KeyValue::new("custom", "kept"),
+        KeyValue::new("url.path", "/items/42"),
+    ];
+    let shown = |console: fn(ConsoleExporter) -> ConsoleExporter| {
+        let screen = Screen::default();
+        let exporter = ConsoleExporter::new(screen.clone());
+        // A clone was given away before.
+        let (telemetry, tracer) = telemetry("shop", &exporter);
+        drop(console(exporter));
+        let cx = start(&tracer, &Context::new(), "span", 0);
+        cx.span().set_attributes(attributes.clone());
+        end(&cx, 1);
+        telemetry.shutdown(Duration::from_secs(5)).unwrap();
+        screen.text().lines().nth(2).unwrap().trim_start().to_owned()
+    };
+    assert_eq!(shown(|console| console), "url.path=/items/42  custom=kept");
+    assert_eq!(
+        shown(ConsoleExporter::with_all_attributes),
+        "url.path=/items/42  client.address=192.0.2.1  custom=kept"
+    );
 }
 
 #[test]

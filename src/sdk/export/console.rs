@@ -7,7 +7,7 @@ use std::{
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -80,10 +80,11 @@ const MOST_WIDTH: usize = 1000;
 ///
 /// # What is printed
 ///
-/// Service, name, kind, duration and status of each span, its events, and its attributes but for
-/// those of an HTTP request that are in the name already or the same for all requests of a service:
-/// method, route, scheme, server and client address, protocol version and user agent. Control
-/// characters are made visible, so that no header a client has sent can command the terminal.
+/// Service, name, kind, duration and status of each span, its links and events, and its attributes
+/// but for those of an HTTP request that are in the name already or much the same for all requests of
+/// a service: method, route, scheme, addresses, protocol version, user agent and the time to the head.
+/// [`with_all_attributes`](Self::with_all_attributes) shows these, too. Control characters are made
+/// visible, so that no header a client has sent can command the terminal.
 ///
 /// Printing happens on the thread that ends a trace's last span, and waits for the terminal. Other
 /// threads do not: what they print meanwhile is printed by that thread, up to 1 MiB; what is more is
@@ -100,6 +101,7 @@ pub struct ConsoleExporter {
 /// take any time, and no span that starts meanwhile may wait for it.
 struct Shared {
     width: AtomicUsize,
+    all_attributes: AtomicBool,
     traces: Mutex<Traces>,
     screen: Screen,
 }
@@ -148,6 +150,7 @@ impl ConsoleExporter {
     pub fn new(out: impl Write + Send + 'static) -> Self {
         let shared = Shared {
             width: AtomicUsize::new(WIDTH),
+            all_attributes: AtomicBool::new(false),
             traces: Mutex::default(),
             screen: Screen::new(Box::new(out)),
         };
@@ -161,6 +164,22 @@ impl ConsoleExporter {
         self
     }
 
+    /// Shows every attribute, also for clones. Default: [not](Self#what-is-printed) those that are
+    /// much the same for all requests of a service.
+    ///
+    /// ```
+    /// use tower_telemetry::sdk::export::ConsoleExporter;
+    ///
+    /// // For a look at what else a backend gets.
+    /// let console = ConsoleExporter::stdout().with_all_attributes();
+    /// # drop(console);
+    /// ```
+    #[must_use]
+    pub fn with_all_attributes(self) -> Self {
+        self.shared.all_attributes.store(true, Ordering::Relaxed);
+        self
+    }
+
     fn traces(&self) -> MutexGuard<'_, Traces> {
         self.shared.traces.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -171,8 +190,11 @@ impl ConsoleExporter {
 
     /// All of one trace, or several, each as a tree.
     fn print(&self, spans: Vec<tree::Span>) {
-        let width = self.shared.width.load(Ordering::Relaxed);
-        for tree in tree::render(spans, width) {
+        let look = tree::Look {
+            width: self.shared.width.load(Ordering::Relaxed),
+            all_attributes: self.shared.all_attributes.load(Ordering::Relaxed),
+        };
+        for tree in tree::render(spans, look) {
             self.shared.screen.print(&tree);
         }
     }

@@ -21,6 +21,15 @@ pub(super) struct Span {
     pub(super) data: SpanData,
 }
 
+/// How trees are to look.
+#[derive(Clone, Copy)]
+pub(super) struct Look {
+    /// Columns of a line, at most.
+    pub(super) width: usize,
+    /// Also the attributes that are otherwise left out.
+    pub(super) all_attributes: bool,
+}
+
 /// Attributes that name or columns tell, or that are much the same for all requests of a service.
 const QUIET: [&str; 11] = [
     "client.address",
@@ -42,7 +51,7 @@ const TELLING: [&str; 4] = ["error.type", "http.response.status_code", "url.path
 const RIGHT: usize = "  internal  999.99 ms  unset".len();
 
 /// A tree for each trace that `spans` are of, in the order in which its first span is there.
-pub(super) fn render(spans: Vec<Span>, width: usize) -> Vec<String> {
+pub(super) fn render(spans: Vec<Span>, look: Look) -> Vec<String> {
     let mut order: HashMap<TraceId, usize> = HashMap::new();
     let mut traces: Vec<Vec<Span>> = Vec::new();
     for span in spans {
@@ -52,14 +61,14 @@ pub(super) fn render(spans: Vec<Span>, width: usize) -> Vec<String> {
         }
         traces[at].push(span);
     }
-    traces.into_iter().map(|trace| Tree::new(trace, width).render()).collect()
+    traces.into_iter().map(|trace| Tree::new(trace, look).render()).collect()
 }
 
 struct Tree {
     spans: Vec<Span>,
     /// Who is below whom, each in the order of start.
     children: HashMap<SpanId, Vec<usize>>,
-    width: usize,
+    look: Look,
 }
 
 /// A span that waits for its line.
@@ -71,13 +80,13 @@ struct Pending {
 }
 
 impl Tree {
-    fn new(mut spans: Vec<Span>, width: usize) -> Self {
+    fn new(mut spans: Vec<Span>, look: Look) -> Self {
         spans.sort_by_key(|span| span.data.start_time);
         let mut children: HashMap<SpanId, Vec<usize>> = HashMap::new();
         for (at, span) in spans.iter().enumerate() {
             children.entry(span.data.parent_span_id).or_default().push(at);
         }
-        Self { spans, children, width }
+        Self { spans, children, look }
     }
 
     fn render(mut self) -> String {
@@ -129,7 +138,7 @@ impl Tree {
     fn span(&self, at: &Pending, has_children: bool, text: &mut String) -> String {
         let Span { service, data } = &self.spans[at.span];
         // Deep down the tree no longer moves to the right, or nothing would be left to read.
-        let deep = at.indent.width() >= self.width / 3;
+        let deep = at.indent.width() >= self.look.width / 3;
         let branch = if at.last { "└ " } else { "├ " };
         let below = match (deep, at.last) {
             (true, _) => at.indent.clone(),
@@ -138,7 +147,7 @@ impl Tree {
         };
 
         let left = format!("{}{branch}{}  {}", at.indent, visible(service), visible(&data.name));
-        let columns = self.width.saturating_sub(RIGHT);
+        let columns = self.look.width.saturating_sub(RIGHT);
         let left = fit(&left, columns);
         let padding = columns.saturating_sub(left.width());
         let kind = kind(&data.span_kind);
@@ -148,7 +157,16 @@ impl Tree {
         self.line(text, &line);
 
         let details = format!("{below}{}", if has_children { "│   " } else { "    " });
-        self.wrap(text, &details, &attributes(data));
+        self.wrap(text, &details, &attributes(data, self.look.all_attributes));
+        for link in data.links.iter() {
+            let linked = &link.span_context;
+            let mut words = vec![
+                format!("→ trace {}", linked.trace_id()),
+                format!("span {}", linked.span_id()),
+            ];
+            words.extend(link.attributes.iter().map(word));
+            self.wrap(text, &details, &words);
+        }
         for event in data.events.iter() {
             let mut words = vec![format!("* {}", visible(&event.name))];
             words.extend(event.attributes.iter().map(word));
@@ -161,7 +179,9 @@ impl Tree {
     fn wrap(&self, text: &mut String, indent: &str, words: &[String]) {
         let mut line = String::new();
         for word in words {
-            if !line.is_empty() && indent.width() + line.width() + 2 + word.width() > self.width {
+            if !line.is_empty()
+                && indent.width() + line.width() + 2 + word.width() > self.look.width
+            {
                 self.line(text, &format!("{indent}{line}"));
                 line.clear();
             }
@@ -176,7 +196,7 @@ impl Tree {
     }
 
     fn line(&self, text: &mut String, line: &str) {
-        text.push_str(fit(line.trim_end(), self.width).as_str());
+        text.push_str(fit(line.trim_end(), self.look.width).as_str());
         text.push('\n');
     }
 }
@@ -192,8 +212,8 @@ fn wait(pending: &mut Vec<Pending>, siblings: &[usize], indent: &str) {
     }
 }
 
-/// The attributes worth a look, the most telling first.
-fn attributes(data: &SpanData) -> Vec<String> {
+/// The attributes worth a look, or all, the most telling first.
+fn attributes(data: &SpanData, all: bool) -> Vec<String> {
     let rank = |attribute: &KeyValue| {
         let key = attribute.key.as_str();
         TELLING.iter().position(|&telling| telling == key).unwrap_or(TELLING.len())
@@ -201,7 +221,7 @@ fn attributes(data: &SpanData) -> Vec<String> {
     let mut attributes: Vec<&KeyValue> = data
         .attributes
         .iter()
-        .filter(|attribute| !QUIET.contains(&attribute.key.as_str()))
+        .filter(|attribute| all || !QUIET.contains(&attribute.key.as_str()))
         .collect();
     attributes.sort_by_key(|attribute| rank(attribute));
     let mut words: Vec<String> = attributes.into_iter().map(word).collect();
