@@ -76,7 +76,7 @@ impl Guard {
         let head = ResponseHead::new(response);
         live.describe_response(&head);
         if empty || live.ends_with_head(response.status()) {
-            self.end(Outcome::Complete);
+            self.end(Outcome::Empty);
         } else if live.settings().span_end.of(&head) == SpanEnd::Head {
             self.end(Outcome::Answered);
         }

@@ -200,7 +200,9 @@ impl Live {
         };
 
         let size = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
-        let whole = outcome != Outcome::Answered;
+        let has_response = status_code.is_some();
+        let waited = has_response && !matches!(outcome, Outcome::Empty | Outcome::Answered);
+        let sized = settings.response_size && has_response && outcome != Outcome::Answered;
         let time_to_head = Duration::from_nanos(self.head_after.load(Relaxed)).as_secs_f64();
         let attributes = [
             route.map(|route| KeyValue::new(keys::HTTP_ROUTE, route.pattern.clone())),
@@ -208,13 +210,11 @@ impl Live {
                 KeyValue::new(keys::HTTP_RESPONSE_STATUS_CODE, i64::from(status_code.as_u16()))
             }),
             error_type.clone().map(|error_type| KeyValue::new(keys::ERROR_TYPE, error_type)),
-            (whole && status_code.is_some())
-                .then(|| KeyValue::new(keys::TIME_TO_HEAD, time_to_head)),
+            waited.then(|| KeyValue::new(keys::TIME_TO_HEAD, time_to_head)),
             self.told
                 .request_size()
                 .map(|bytes| KeyValue::new(keys::HTTP_REQUEST_BODY_SIZE, size(bytes))),
-            (settings.response_size && whole && status_code.is_some())
-                .then(|| KeyValue::new(keys::HTTP_RESPONSE_BODY_SIZE, size(response_size))),
+            sized.then(|| KeyValue::new(keys::HTTP_RESPONSE_BODY_SIZE, size(response_size))),
         ];
         let attributes = attributes.into_iter().flatten();
         if settings.legacy_names.is_none() && !settings.hooks.any_at_end() {

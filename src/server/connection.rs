@@ -37,8 +37,9 @@ use http::Extensions;
 /// # async fn serve() -> std::io::Result<()> {
 /// let listener = TcpListener::bind("127.0.0.1:0").await?;
 /// loop {
-///     let (stream, peer) = listener.accept().await?;
-///     let connection = Connection::new().with_peer(peer).with_local(stream.local_addr()?);
+///     // One that was gone before it was accepted is no reason to end.
+///     let Ok((stream, peer)) = listener.accept().await else { continue };
+///     let connection = Connection::new().with_peer(peer);
 ///
 ///     let service = ServiceBuilder::new()
 ///         .map_request(move |mut request: Request<Incoming>| {

@@ -19,7 +19,7 @@ use tower_telemetry::{
 use crate::support::{
     body::{Script, Step},
     exchange::{exchange, response, span_of},
-    recorder::{Described, Recorder},
+    recorder::{Described, Recorder, attribute},
 };
 
 fn strings(values: &[&'static str]) -> Value {
@@ -278,6 +278,15 @@ fn a_span_ends_with_the_head_where_that_is_the_policy_of_layer_predicate_or_resp
         );
         assert_eq!(Described::from(span).attributes.contains_key("error.type"), !ends);
     }
+}
+
+#[test]
+fn a_span_that_ends_with_its_head_has_no_time_to_it_but_the_size_of_an_empty_body() {
+    let recorder = Recorder::new();
+    exchange(&recorder.layer().with_response_body_size(), Request::new(()), response(""));
+    let span = recorder.span();
+    assert_eq!(attribute(&span, "tower_telemetry.time_to_head"), None);
+    assert_eq!(attribute(&span, "http.response.body.size").as_deref(), Some("0"));
 }
 
 #[test]

@@ -124,10 +124,9 @@ fn expected(
     parent: Option<&Received>,
     mut attributes: BTreeMap<String, String>,
 ) -> Received {
-    if kind == SERVER {
-        let key = "tower_telemetry.time_to_head";
-        attributes.insert(key.to_owned(), actual.attributes[key].clone());
-    }
+    // The one attribute that is a time.
+    let key = "tower_telemetry.time_to_head";
+    attributes.extend(actual.attributes.get(key).map(|time| (key.to_owned(), time.clone())));
     let remote = if kind == SERVER { REMOTE } else { 0 };
     let failed = attributes.contains_key("error.type");
     Received {
