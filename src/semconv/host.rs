@@ -9,13 +9,20 @@ const LONGEST_HOST: usize = 255;
 /// authority (`:authority` in HTTP/2 and 3, the absolute form in HTTP/1) or else the `Host` header.
 ///
 /// The port is there if it is written down; an IPv6 address comes without its brackets. What is
-/// no host is none.
+/// no host is none, and so are [two `Host` headers][two].
 ///
+/// [two]: https://www.rfc-editor.org/rfc/rfc9112#section-3.2-6
 /// [same]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#setting-serveraddress-and-serverport-attributes
 pub(crate) fn server<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<(&'a str, Option<u16>)> {
     match uri.authority() {
         Some(authority) => parse(authority.as_str()),
-        None => parse(headers.get(header::HOST)?.to_str().ok()?),
+        None => {
+            let mut hosts = headers.get_all(header::HOST).iter();
+            let (host, None) = (hosts.next()?, hosts.next()) else {
+                return None;
+            };
+            parse(host.to_str().ok()?)
+        }
     }
 }
 
@@ -96,5 +103,8 @@ mod tests {
         assert_eq!(server(&absolute, &headers), Some(("target", Some(2))));
         assert_eq!(server(&Uri::from_static("/"), &headers), Some(("header", Some(1))));
         assert_eq!(server(&Uri::from_static("/"), &HeaderMap::new()), None);
+        headers.append(header::HOST, "header:1".parse().unwrap());
+        assert_eq!(server(&Uri::from_static("/"), &headers), None);
+        assert_eq!(server(&absolute, &headers), Some(("target", Some(2))));
     }
 }
