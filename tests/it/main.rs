@@ -15,6 +15,8 @@ mod environment;
 mod export;
 mod filter;
 mod hooks;
+mod http1;
+mod http2;
 mod injection;
 mod parents;
 mod recorded;

@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc;
 
 /// What a body does when it is polled.
 #[derive(Debug)]
@@ -74,5 +75,30 @@ impl Body for Script {
 
     fn size_hint(&self) -> SizeHint {
         self.size_hint
+    }
+}
+
+/// A body that gives the frames it is sent, and ends when nobody can send it any more.
+#[derive(Debug)]
+pub(crate) struct Fed(mpsc::UnboundedReceiver<Frame<Bytes>>);
+
+/// The sending side of a [`Fed`] body.
+pub(crate) type Feed = mpsc::UnboundedSender<Frame<Bytes>>;
+
+/// A body, and what feeds it.
+pub(crate) fn fed() -> (Feed, Fed) {
+    let (feed, frames) = mpsc::unbounded_channel();
+    (feed, Fed(frames))
+}
+
+impl Body for Fed {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.0.poll_recv(cx).map(|frame| frame.map(Ok))
     }
 }

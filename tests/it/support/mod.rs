@@ -1,8 +1,10 @@
-//! What several tests need: a place for spans, bodies to a script, a collector.
+//! What several tests need: a place for spans, bodies to a script, a collector, wires.
 
 pub(crate) mod body;
 pub(crate) mod client;
 pub(crate) mod collector;
 pub(crate) mod exchange;
+pub(crate) mod meeting;
 pub(crate) mod recorder;
 pub(crate) mod sdk;
+pub(crate) mod wire;

@@ -1,12 +1,19 @@
 //! A place for spans, without globals and without a thread.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use opentelemetry::{
-    KeyValue, Value,
+    Context, KeyValue, Value,
     trace::{SpanKind, Status},
 };
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{InMemorySpanExporter, SdkTracerProvider, Span, SpanData, SpanProcessor},
+};
+use tokio::sync::mpsc;
 use tower_telemetry::{Providers, TraceLayer, propagation::TraceContext};
 
 /// Keeps every span that has ended.
@@ -23,12 +30,42 @@ impl Recorder {
         Self { provider, exporter }
     }
 
+    /// One that tells of each span that has ended, for those who have to wait for it.
+    pub(crate) fn telling() -> (Self, mpsc::UnboundedReceiver<SpanData>) {
+        let exporter = InMemorySpanExporter::default();
+        let (tell, ended) = mpsc::unbounded_channel();
+        let provider = SdkTracerProvider::builder()
+            .with_simple_exporter(exporter.clone())
+            .with_span_processor(Tells(tell))
+            .build();
+        (Self { provider, exporter }, ended)
+    }
+
     pub(crate) fn layer(&self) -> TraceLayer {
         TraceLayer::new().with_telemetry(self)
     }
 
     pub(crate) fn spans(&self) -> Vec<SpanData> {
         self.exporter.get_finished_spans().unwrap()
+    }
+
+    /// The spans of servers, in the order in which they ended.
+    pub(crate) fn servers(&self) -> Vec<SpanData> {
+        let mut spans = self.spans();
+        spans.retain(|span| span.span_kind == SpanKind::Server);
+        spans
+    }
+
+    /// The same, to be compared.
+    pub(crate) fn served(&self) -> Vec<Described> {
+        self.servers().into_iter().map(Described::from).collect()
+    }
+
+    /// How many traces the spans are of.
+    pub(crate) fn traces(&self) -> usize {
+        let spans = self.spans();
+        let ids: HashSet<_> = spans.iter().map(|span| span.span_context.trace_id()).collect();
+        ids.len()
     }
 
     /// The only span there is.
@@ -44,6 +81,26 @@ impl From<&Recorder> for Providers {
         Providers::global()
             .with_tracer_provider(&recorder.provider)
             .with_propagator(TraceContext::new())
+    }
+}
+
+/// Comes after the exporter, so that what it tells of is in there.
+#[derive(Debug)]
+struct Tells(mpsc::UnboundedSender<SpanData>);
+
+impl SpanProcessor for Tells {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        let _ = self.0.send(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
     }
 }
 
@@ -68,6 +125,44 @@ impl Described {
                 .map(|(key, value)| (key.to_owned(), value))
                 .collect(),
         }
+    }
+
+    /// The span of a request over HTTP/1.1 to `shop.example:8080`. `name` is the method, and the
+    /// route if there is one.
+    pub(crate) fn served(name: &str, path: &str, status_code: i64) -> Self {
+        let (method, route) = name.split_once(' ').map_or((name, None), |(m, r)| (m, Some(r)));
+        let span = Self::server(
+            name,
+            [
+                ("http.request.method", method.to_owned().into()),
+                ("url.path", path.to_owned().into()),
+                ("url.scheme", "http".into()),
+                ("server.address", "shop.example".into()),
+                ("server.port", 8080.into()),
+                ("network.protocol.version", "1.1".into()),
+                ("http.response.status_code", status_code.into()),
+            ],
+        );
+        let span = match route {
+            Some(route) => span.with("http.route", route.to_owned()),
+            None => span,
+        };
+        if status_code >= 500 { span.failed(&status_code.to_string()) } else { span }
+    }
+
+    pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.attributes.insert(key.to_owned(), value.into());
+        self
+    }
+
+    pub(crate) fn without(mut self, key: &str) -> Self {
+        assert!(self.attributes.remove(key).is_some(), "{key} is not there");
+        self
+    }
+
+    pub(crate) fn failed(mut self, error_type: &str) -> Self {
+        self.status = Status::error("");
+        self.with("error.type", error_type.to_owned())
     }
 
     /// What comes of `Request::new(())` and an answer of 200.
