@@ -31,7 +31,7 @@ pub(crate) struct Started {
     /// Whether anything that is set on the span goes anywhere.
     pub(crate) recording: bool,
     /// Whether the tracer made a span of its own: a no-op tracer hands the parent's through.
-    fresh: bool,
+    pub(crate) fresh: bool,
 }
 
 impl<T> StartSpan for T

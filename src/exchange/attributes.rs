@@ -12,7 +12,7 @@ use crate::semconv::keys;
 /// * before the span starts, a hook may replace what the layer has gathered from the request, such as
 ///   `client.address`;
 /// * a key that is on the span already, or that the layer itself writes later, such as `http.route`
-///   or `error.type`, stays as it is; [`ServerSpan`](crate::server::ServerSpan) has the ways to set
+///   or `error.type`, stays as it is, and so does an old name of one, such as `http.target`; [`ServerSpan`](crate::server::ServerSpan) has the ways to set
 ///   these.
 #[derive(Debug)]
 pub struct Attributes<'a> {

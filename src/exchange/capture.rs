@@ -8,6 +8,13 @@ use wildmatch::WildMatch;
 
 use crate::{error::BuildError, exchange::redaction::Redaction};
 
+/// How many headers of a message globs capture. A span has room for [128 attributes][limit] by
+/// default, so that without a bound whoever sends enough headers would keep off what is set last:
+/// status code and error.
+///
+/// [limit]: https://opentelemetry.io/docs/specs/otel/common/#configurable-parameters
+const MOST_BY_GLOB: usize = 32;
+
 /// Which headers are captured as attributes. Default: none.
 ///
 /// Which ones is [for the user to say][source], as a header may hold anything. A captured header is
@@ -15,8 +22,9 @@ use crate::{error::BuildError, exchange::redaction::Redaction};
 /// list of strings, one for each line. Values go through [`Redaction`] first.
 ///
 /// A pattern is a name, or a glob: `*` stands for any number of characters, `?` for one. Neither
-/// case nor white space around it matters. With a glob, whoever sends the headers names attributes;
-/// names are the better choice where they are known.
+/// case nor white space around it matters. With a glob, whoever sends the headers names attributes,
+/// so of each message globs capture 32 headers at most; names are the better choice where they are
+/// known.
 ///
 /// ```
 /// use tower_telemetry::HeaderSelector;
@@ -61,7 +69,7 @@ impl HeaderSelector {
         Ok(Self { included: Names::parse(patterns)?, excluded: Names::none() })
     }
 
-    /// Every header. To be used with [`without`](Self::without), or where one knows who is calling.
+    /// Every header, as far as [globs](Self) go. To be used with [`without`](Self::without), or where one knows who is calling.
     ///
     /// ```
     /// use tower_telemetry::HeaderSelector;
@@ -168,11 +176,12 @@ impl CapturedHeaders {
             }
         }
         let Some(globs) = &self.globs else { return };
-        for name in headers.keys() {
-            if globs.selects(name) && !globs.included.exact.contains(name) {
-                let key = format!("{}{name}", self.prefix);
-                into.push(KeyValue::new(key, texts(name, &headers.get_all(name), redaction)));
-            }
+        let selected = headers
+            .keys()
+            .filter(|name| globs.selects(name) && !globs.included.exact.contains(name));
+        for name in selected.take(MOST_BY_GLOB) {
+            let key = format!("{}{name}", self.prefix);
+            into.push(KeyValue::new(key, texts(name, &headers.get_all(name), redaction)));
         }
     }
 }

@@ -68,6 +68,7 @@ impl Guard {
         let State::Open(live, classification) = &mut self.0 else {
             return;
         };
+        let after = live.elapsed();
         live.propagate(response.headers_mut());
         live.answered(response.status(), length);
         if let Some(classification) = classification {
@@ -76,9 +77,11 @@ impl Guard {
         let head = ResponseHead::new(response);
         live.describe_response(&head);
         if empty || live.ends_with_head(response.status()) {
-            self.end(Outcome::Empty);
+            self.end(Outcome::Complete);
         } else if live.settings().span_end.of(&head) == SpanEnd::Head {
             self.end(Outcome::Answered);
+        } else {
+            live.goes_on(after);
         }
     }
 
@@ -103,8 +106,10 @@ impl Guard {
         let State::Open(live, classification) = &mut self.0 else {
             return;
         };
+        // What broke a response off is a failure without its being asked.
         let failed = classification
             .as_mut()
+            .filter(|_| matches!(outcome, Outcome::Complete | Outcome::Answered))
             .and_then(|classification| contained(|| classification.failed(trailers)).flatten());
         let cx = live.cx().clone();
         let State::Open(live, _) = mem::replace(&mut self.0, State::Bare(cx)) else {

@@ -1,9 +1,11 @@
 //! The heads: what a hook or a predicate sees of a request and its response.
 
+use std::fmt;
+
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri, Version};
 
 /// A request without its body, as hooks and predicates see it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct RequestHead<'a> {
     method: &'a Method,
     uri: &'a Uri,
@@ -72,8 +74,20 @@ impl<'a> RequestHead<'a> {
     }
 }
 
+/// Shows neither headers nor query, which may hold secrets.
+impl fmt::Debug for RequestHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", &self.method)
+            .field("path", &self.path())
+            .field("version", &self.version)
+            .field("route", &self.route)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A response without its body, as hooks and predicates see it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ResponseHead<'a> {
     status_code: StatusCode,
     version: Version,
@@ -113,5 +127,15 @@ impl<'a> ResponseHead<'a> {
     #[must_use]
     pub fn extensions(&self) -> &'a Extensions {
         self.extensions
+    }
+}
+
+/// Shows no headers, which may hold secrets.
+impl fmt::Debug for ResponseHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseHead")
+            .field("status_code", &self.status_code)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }

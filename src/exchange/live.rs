@@ -37,7 +37,8 @@ pub(crate) struct Live {
     known: Option<Known>,
     /// 0 before there is one.
     status_code: AtomicU16,
-    /// From the start to the response's head, in nanoseconds; 0 before that.
+    /// From the start to the response's head, in nanoseconds; 0 before that, and if the span ends
+    /// with the head.
     head_after: AtomicU64,
     /// How many bytes of the response were handed over.
     sent: AtomicU64,
@@ -45,6 +46,8 @@ pub(crate) struct Live {
     length: AtomicU64,
     /// Set while the inner service or body runs; left behind if that panics.
     inside: AtomicBool,
+    /// Set once by the end.
+    ended: AtomicBool,
     /// What hooks have set, once one has done so after the start.
     hook_keys: ArcSwapOption<Vec<Key>>,
 }
@@ -86,6 +89,7 @@ impl Live {
             sent: AtomicU64::new(0),
             length: AtomicU64::new(UNKNOWN),
             inside: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             hook_keys: ArcSwapOption::const_empty(),
         }
     }
@@ -98,8 +102,9 @@ impl Live {
         &self.start.settings
     }
 
+    /// Whether what is told goes anywhere.
     pub(crate) fn is_recording(&self) -> bool {
-        self.known.is_some()
+        self.known.is_some() && !self.ended.load(Relaxed)
     }
 
     /// Tells the caller, who is to get `headers`, which span this is.
@@ -122,10 +127,14 @@ impl Live {
     }
 
     pub(crate) fn answered(&self, status_code: StatusCode, length: Option<u64>) {
-        let after = u64::try_from(self.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.head_after.store(after.max(1), Relaxed);
         self.status_code.store(status_code.as_u16(), Relaxed);
         self.length.store(length.unwrap_or(UNKNOWN), Relaxed);
+    }
+
+    /// The head, which was there `after` so long, is not the end.
+    pub(crate) fn goes_on(&self, after: Duration) {
+        let after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+        self.head_after.store(after.max(1), Relaxed);
     }
 
     pub(crate) fn sent(&self, length: u64) {
@@ -175,6 +184,7 @@ impl Live {
         failed: Option<bool>,
         duration: Duration,
     ) -> bool {
+        self.ended.store(true, Relaxed);
         let Some(known) = &self.known else {
             return false;
         };
@@ -188,7 +198,7 @@ impl Live {
         }
 
         let status_code = self.status_code();
-        let told = facts.and_then(|facts| facts.error_type.clone());
+        let told = facts.and_then(|facts| facts.error_type(status_code.is_some()));
         let error_type = outcome.server_error(status_code, failed, told);
         let response_size = self.sent.load(Relaxed);
         let ended = Ended {
@@ -201,16 +211,16 @@ impl Live {
 
         let size = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
         let has_response = status_code.is_some();
-        let waited = has_response && !matches!(outcome, Outcome::Empty | Outcome::Answered);
+        let head_after = self.head_after.load(Relaxed);
         let sized = settings.response_size && has_response && outcome != Outcome::Answered;
-        let time_to_head = Duration::from_nanos(self.head_after.load(Relaxed)).as_secs_f64();
+        let time_to_head = Duration::from_nanos(head_after).as_secs_f64();
         let attributes = [
             route.map(|route| KeyValue::new(keys::HTTP_ROUTE, route.pattern.clone())),
             status_code.map(|status_code| {
                 KeyValue::new(keys::HTTP_RESPONSE_STATUS_CODE, i64::from(status_code.as_u16()))
             }),
             error_type.clone().map(|error_type| KeyValue::new(keys::ERROR_TYPE, error_type)),
-            waited.then(|| KeyValue::new(keys::TIME_TO_HEAD, time_to_head)),
+            (head_after != 0).then(|| KeyValue::new(keys::TIME_TO_HEAD, time_to_head)),
             self.told
                 .request_size()
                 .map(|bytes| KeyValue::new(keys::HTTP_REQUEST_BODY_SIZE, size(bytes))),

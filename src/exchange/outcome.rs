@@ -11,8 +11,6 @@ use crate::semconv::status::is_server_error;
 pub(crate) enum Outcome {
     /// The response has been handed over to its end.
     Complete,
-    /// So has one whose head is all there is.
-    Empty,
     /// The head has been handed over, and the span was to wait for no more.
     Answered,
     /// The service or the body gave an error; this is the name of its type.
@@ -51,7 +49,7 @@ impl Outcome {
             Self::Failed(type_name) => Some(told.unwrap_or(type_name.into())),
             Self::Cancelled => Some("cancelled".into()),
             Self::Panicked => Some("panic".into()),
-            Self::Complete | Self::Empty | Self::Answered => {
+            Self::Complete | Self::Answered => {
                 let status_code = status_code?;
                 let failed = failed.unwrap_or_else(|| is_server_error(status_code));
                 failed.then(|| told.unwrap_or_else(|| by_status_code(status_code)))
@@ -80,11 +78,10 @@ mod tests {
     #[test]
     fn what_broke_off_the_response_is_named_before_its_status_code() {
         let ok = Some(StatusCode::OK);
+        let not_modified = Some(StatusCode::NOT_MODIFIED);
         let not_found = Some(StatusCode::NOT_FOUND);
         let internal = Some(StatusCode::INTERNAL_SERVER_ERROR);
         for (outcome, status_code, failed, told, error) in [
-            (Outcome::Empty, ok, None, None, None),
-            (Outcome::Empty, internal, None, None, Some("500")),
             (Outcome::Complete, ok, None, None, None),
             (Outcome::Complete, ok, None, Some("told"), None),
             (Outcome::Complete, not_found, None, None, None),
@@ -93,6 +90,7 @@ mod tests {
             (Outcome::Complete, internal, Some(false), None, None),
             (Outcome::Complete, not_found, Some(true), None, Some("404")),
             (Outcome::Complete, ok, Some(true), None, Some("_OTHER")),
+            (Outcome::Complete, not_modified, Some(true), None, Some("_OTHER")),
             (Outcome::Answered, ok, None, None, None),
             (Outcome::Answered, internal, None, None, Some("500")),
             (Outcome::Failed("io::Error"), None, None, None, Some("io::Error")),

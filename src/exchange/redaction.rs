@@ -36,6 +36,10 @@ const SECRET_HEADERS: [&str; 9] = [
     "x-xsrf-token",
 ];
 
+/// The headers whose value is a URL.
+const URL_HEADERS: [&str; 5] =
+    ["content-location", "location", "referer", "x-original-url", "x-rewrite-url"];
+
 /// What is replaced by `REDACTED` in a span's URLs, queries, paths and headers.
 ///
 /// | where | default | set by |
@@ -45,7 +49,9 @@ const SECRET_HEADERS: [&str; 9] = [
 /// | path segments | none | [`with_path_patterns`](Self::with_path_patterns) |
 /// | values of [captured][HeaderSelector] headers | those of `authorization`, `cookie`, `proxy-authorization`, `set-cookie`, `x-amz-security-token`, `x-api-key`, `x-auth-token`, `x-csrf-token`, `x-xsrf-token` | [`with_headers`](Self::with_headers) |
 ///
-/// Names stay, and so does all else, byte for byte. A percent-encoded key or segment is read as the
+/// A captured header whose value is a URL (`location`, `content-location`, `referer`,
+/// `x-original-url`, `x-rewrite-url`) is redacted as one. Names stay, and so does all else, byte for
+/// byte. A percent-encoded key or segment is read as the
 /// server would read it, so that encoding hides nothing.
 ///
 /// A header value that is marked as [sensitive](HeaderValue::is_sensitive) is redacted under every
@@ -323,9 +329,14 @@ impl Redaction {
             Headers::Listed(headers) => headers.selects(name),
         };
         if value.is_sensitive() || listed() {
-            Cow::Borrowed(REDACTED)
-        } else {
-            String::from_utf8_lossy(value.as_bytes())
+            return Cow::Borrowed(REDACTED);
+        }
+        match String::from_utf8_lossy(value.as_bytes()) {
+            Cow::Borrowed(url) if URL_HEADERS.contains(&name.as_str()) => self.url(url),
+            Cow::Owned(url) if URL_HEADERS.contains(&name.as_str()) => {
+                Cow::Owned(self.url(&url).into_owned())
+            }
+            text => text,
         }
     }
 }

@@ -58,7 +58,19 @@ pub(crate) struct Told {
 pub(crate) struct Facts {
     pub(crate) route: Option<Route>,
     pub(crate) name: Option<Cow<'static, str>>,
+    /// Why a response is a failure, as the handler says it.
     pub(crate) error_type: Option<Cow<'static, str>>,
+    /// What the service's error is called. If the service was tried again and then answered, there was
+    /// no error.
+    pub(crate) service_error: Option<Cow<'static, str>>,
+}
+
+impl Facts {
+    /// The word for what went wrong, with a response or without one.
+    pub(crate) fn error_type(&self, responded: bool) -> Option<Cow<'static, str>> {
+        let service_error = self.service_error.as_ref().filter(|_| !responded);
+        service_error.or(self.error_type.as_ref()).cloned()
+    }
 }
 
 impl Told {

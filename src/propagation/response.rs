@@ -7,7 +7,9 @@ use opentelemetry::trace::SpanContext;
 /// say which trace to look at. Default: [in none](Self::none).
 ///
 /// Neither header is part of a finished standard. For scripts of other origins to see them they are
-/// added to `Access-Control-Expose-Headers`, unless they are in there already.
+/// added to `Access-Control-Expose-Headers`, unless they are in there already. A layer further out
+/// that writes that header anew has to have them on its list, as tower-http's `CorsLayer` with
+/// `expose_headers`.
 ///
 /// ```
 /// use tower_telemetry::{TraceLayer, propagation::ResponsePropagation};

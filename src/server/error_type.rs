@@ -15,7 +15,7 @@ use http::Request;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::server::ServerSpan;
+use crate::{exchange::hooks::contained, server::ServerSpan};
 
 /// An error that has a word for what kind it is, fit for [`error.type`]: one of a few, so that
 /// errors can be counted by it.
@@ -46,7 +46,8 @@ use crate::server::ServerSpan;
 ///
 /// [`error.type`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/
 pub trait ErrorType {
-    /// The word. By default the name of the type, such as `my_shop::ShopError`.
+    /// The word. By default the name of the type, such as `my_shop::ShopError`; that one is taken,
+    /// too, if this panics.
     fn error_type(&self) -> Cow<'static, str> {
         std::any::type_name::<Self>().into()
     }
@@ -217,10 +218,12 @@ where
         let result = ready!(this.inner.poll(task_cx));
         if let Err(error) = &result
             && this.span.is_recording()
+            && let Some(error_type) = contained(|| error.error_type())
         {
-            this.span.set_error_type(error.error_type());
+            this.span.set_service_error(&error_type);
             if *this.exception_events {
-                this.span.add_exception(std::any::type_name::<E>(), error.message());
+                let message = contained(|| error.message()).flatten();
+                this.span.add_exception(std::any::type_name::<E>(), message);
             }
         }
         Poll::Ready(result)
@@ -256,6 +259,21 @@ mod tests {
 
     impl ErrorType for Mine {}
 
+    #[derive(Debug)]
+    struct Circle;
+
+    impl fmt::Display for Circle {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("circle")
+        }
+    }
+
+    impl Error for Circle {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(self)
+        }
+    }
+
     #[test]
     fn an_error_has_one_of_a_few_words() {
         let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
@@ -265,6 +283,7 @@ mod tests {
         assert_eq!(boxed(reset().into()), "connection_reset");
         assert_eq!(boxed(Wrapped(reset()).into()), "connection_reset");
         assert_eq!(boxed("text".into()), "_OTHER");
+        assert_eq!(boxed(Circle.into()), "_OTHER");
         assert!(Mine.error_type().ends_with("tests::Mine"));
     }
 }

@@ -47,7 +47,8 @@ impl Verdict {
         Self { span: false, metrics: false, propagation: false }
     }
 
-    /// No span. The caller's is current instead, unless there is no propagation either.
+    /// No span. The caller's is current instead, where [`RemoteParent`](crate::server::RemoteParent)
+    /// continues it, unless there is no propagation either.
     pub const fn without_span(mut self) -> Self {
         self.span = false;
         self

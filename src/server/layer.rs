@@ -1,6 +1,6 @@
 //! The layer: what is configured once and shared by every service it makes.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use http::Method;
 use opentelemetry::{
@@ -37,7 +37,7 @@ use crate::{
 /// Cloning it is one reference count. Every setting has a default that suits a service among
 /// services of one's own; what a public edge needs is [over there](crate::server#trust).
 #[must_use]
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TraceLayer {
     config: Arc<Config>,
 }
@@ -157,7 +157,8 @@ impl TraceLayer {
         })
     }
 
-    /// The same, asked of `choose` for each response. If it panics, the default counts.
+    /// The same, asked of `choose` for each response. If it panics, what
+    /// [`with_span_end`](Self::with_span_end) has set before counts.
     ///
     /// ```
     /// use tower_telemetry::{TraceLayer, server::SpanEnd};
@@ -181,7 +182,7 @@ impl TraceLayer {
     ///
     /// It is asked for the head and, if it wants to, the trailers of a response that was handed over
     /// to its end. An error of the service or the body, a panic and a client that goes away are
-    /// failures without its being asked.
+    /// failures without its being asked. If it panics, the default counts.
     ///
     /// ```
     /// use tower_http::classify::StatusInRangeAsFailures;
@@ -318,7 +319,8 @@ impl TraceLayer {
 
 /// Hooks. A layer has as many as are registered. None is called for a request that is filtered; of
 /// one that is sampled out, none but `on_request`. One that panics breaks nothing: what it has set by
-/// then stays.
+/// then stays. The span is not the current one in a hook, which sets what it has to say through
+/// [`Attributes`].
 impl TraceLayer {
     /// Calls `hook` before the span starts. A sampler sees what it sets, unless it is one of
     /// [`SamplerBuilder`](crate::SamplerBuilder)'s, which look at no attribute; then it is called when
@@ -390,12 +392,6 @@ impl TraceLayer {
 
     fn opt_in(self, change: impl FnOnce(&mut OptIn)) -> Self {
         self.with(|config| change(&mut config.opt_in))
-    }
-}
-
-impl fmt::Debug for TraceLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TraceLayer").field("config", &self.config).finish()
     }
 }
 

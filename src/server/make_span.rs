@@ -23,14 +23,18 @@ use crate::{
         response::ends_with_head,
         route::{matched_route, target, tell},
     },
+    tracer::Started,
 };
 
 /// Starts the server span of `request` and gives the guard that ends it; gives none if the request is
 /// to be passed through untouched.
 pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Guard> {
-    if request.extensions().get::<ServerSpan>().is_some() {
+    if request.extensions().get().is_some_and(ServerSpan::is_made) {
         // A layer further out has made one. This one may be on the router, and know the route.
         tell(request.extensions(), None);
+        return None;
+    }
+    if request.extensions().get::<SampledOut>().is_some() {
         return None;
     }
     let head = RequestHead::new(request, target(request), matched_route(request.extensions()));
@@ -45,7 +49,12 @@ pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Gu
     }
     let live = match start(config, &head, parent, verdict.has_propagation()) {
         Ok(live) => live,
-        Err(cx) => return Some(Guard::bare(cx)),
+        Err(Started { cx, fresh, .. }) => {
+            if fresh {
+                request.extensions_mut().insert(SampledOut);
+            }
+            return Some(Guard::bare(cx));
+        }
     };
     let classifier = config.classifier.as_ref().filter(|_| live.is_recording());
     let classification = classifier.and_then(|classifier| classifier.begin(request));
@@ -53,7 +62,12 @@ pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Gu
     Some(Guard::open(live, classification))
 }
 
-/// The span of a request, if it is to be ended; else the Context of one that is not.
+/// A layer further out has decided that the request is not recorded, so that one further in does not
+/// draw lots again. It has no size, so that among other extensions it costs no allocation as a rule.
+#[derive(Clone)]
+struct SampledOut;
+
+/// The span of a request, if it is to be ended; else what was started instead.
 ///
 /// Whoever may look at it finds the description before the start. Where the tracer knows that nobody
 /// looks, it waits until the span is known to record: then a request that does not builds nothing.
@@ -62,7 +76,7 @@ fn start(
     head: &RequestHead<'_>,
     parent: Parent,
     propagates: bool,
-) -> Result<Arc<Live>, Context> {
+) -> Result<Arc<Live>, Started> {
     let (started_at, clock) = started(head.extensions());
     let tracer = &config.providers.tracer;
     let mut builder =
@@ -78,9 +92,9 @@ fn start(
         builder.attributes = Some(description.take_attributes());
     }
     let started = tracer.start(builder, &parent.cx);
-    let answers = propagates && !config.exchange.response_propagation.is_none();
+    let answers = started.fresh && propagates && !config.exchange.response_propagation.is_none();
     if !started.recording && !answers {
-        return Err(started.cx);
+        return Err(started);
     }
     let start = Start {
         cx: started.cx,

@@ -98,9 +98,9 @@
 //!
 //! # Whose child a span is
 //!
-//! That of the span in the request's headers, as far as the propagator finds one there and
-//! [the policy](RemoteParent) lets it. If not, that of the span that is current where the service is
-//! called, which in a server is none: then the span begins a trace.
+//! That of the span in the request's headers, if the propagator finds one there. If not, that of the
+//! span that is current where the service is called, which in a server is none: then the span begins
+//! a trace. By any [policy](RemoteParent) but the default it always does.
 //!
 //! # Trust
 //!
@@ -164,8 +164,10 @@
 //! inside is the 500 that it becomes.
 //!
 //! Request ids are headers. tower-http's `SetRequestIdLayer` outside and
-//! [`with_request_headers`](TraceLayer::with_request_headers) put them on the span. A header that
-//! `SetSensitiveHeadersLayer` outside has marked is never recorded in clear.
+//! [`with_request_headers`](TraceLayer::with_request_headers) put them on the span. A header that is
+//! marked as sensitive by then is never recorded in clear: `SetSensitiveRequestHeadersLayer` goes
+//! outside and `SetSensitiveResponseHeadersLayer` inside, since that one marks on the way out.
+//! `SetSensitiveHeadersLayer` outside marks a request's in time, and a response's too late.
 //!
 //! # What ends a span
 //!

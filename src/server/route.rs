@@ -72,8 +72,9 @@ impl RouteLayer {
         Self::default()
     }
 
-    /// The route is this one, whatever was matched: for routers other than axum's, and for services
-    /// that are one route.
+    /// The route is this one, and axum is not asked: for routers other than axum's, and for services
+    /// that are one route. Of this and what a layer further out was told by axum, the
+    /// [longer](crate::server::RouteSource) wins.
     ///
     /// ```
     /// use http::{Request, Response};

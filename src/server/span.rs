@@ -53,7 +53,7 @@ impl ServerSpan {
         extensions.get::<Self>().cloned().unwrap_or_default()
     }
 
-    /// Whether what it is told goes anywhere.
+    /// Whether what it is told goes anywhere: the span records and has not ended.
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.0.as_ref().is_some_and(|live| live.is_recording())
@@ -62,7 +62,8 @@ impl ServerSpan {
     /// The request's route, `http.route`, and with it the span's name. It should be [of low
     /// cardinality][route]: a pattern, never the path.
     ///
-    /// Counts as said by the handler: before what the router has matched, and only the first time.
+    /// Counts as said by the handler: before what the router has matched, and only the first time. An
+    /// empty one says nothing.
     ///
     /// [route]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/
     pub fn set_route(&self, route: impl Into<Cow<'static, str>>) {
@@ -71,8 +72,9 @@ impl ServerSpan {
 
     /// The same, as said by somebody else; see [`RouteSource`] for who is believed.
     pub fn set_route_from(&self, source: RouteSource, route: impl Into<Cow<'static, str>>) {
-        if self.0.is_some() {
-            self.tell_route(source, shared(route.into()));
+        let route = route.into();
+        if self.0.is_some() && !route.is_empty() {
+            self.tell_route(source, shared(route));
         }
     }
 
@@ -82,10 +84,14 @@ impl ServerSpan {
         }
     }
 
-    /// The span's name, whatever the route says. Of several the last counts.
+    /// The span's name, whatever the route says. Of several the last counts; an empty one says
+    /// nothing.
     pub fn set_name(&self, name: impl Into<Cow<'static, str>>) {
         if let Some(live) = &self.0 {
             let name = name.into();
+            if name.is_empty() {
+                return;
+            }
             live.told.change(|facts| facts.name = Some(name.clone()));
         }
     }
@@ -102,6 +108,13 @@ impl ServerSpan {
         }
     }
 
+    /// What the service's error is called.
+    pub(super) fn set_service_error(&self, error_type: &Cow<'static, str>) {
+        if let Some(live) = &self.0 {
+            live.told.change(|facts| facts.service_error = Some(error_type.clone()));
+        }
+    }
+
     /// Adds the event that [an exception is][event].
     ///
     /// [event]: https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/
@@ -112,6 +125,11 @@ impl ServerSpan {
             let attributes = attributes.into_iter().flatten().collect();
             live.cx().span().add_event(keys::EXCEPTION, attributes);
         }
+    }
+
+    /// Whether a layer has made it.
+    pub(super) fn is_made(&self) -> bool {
+        self.0.is_some()
     }
 
     /// From here on the bytes of the request's body are counted. Whether nobody else does it.

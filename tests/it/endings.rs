@@ -235,6 +235,11 @@ fn body_dropped_after_all_that_was_announced_is_complete() {
     let mut longer = Response::new(script());
     longer.headers_mut().insert(header::CONTENT_LENGTH, "6".parse().unwrap());
     assert_error(&announced(longer), "cancelled", Some("200"));
+
+    // What is no number announces nothing.
+    let mut signed = Response::new(script());
+    signed.headers_mut().insert(header::CONTENT_LENGTH, "+5".parse().unwrap());
+    assert_error(&announced(signed), "cancelled", Some("200"));
 }
 
 #[test]

@@ -172,3 +172,176 @@ fn hooks_see_how_a_request_ended_that_was_cancelled() {
     drop(layer.layer(inner).call(Request::new(())));
     assert_eq!(crate::support::recorder::attribute(&recorder.span(), "seen").unwrap(), "true");
 }
+
+/// Every key that the layer may write, and one that it never does.
+const EVERY_KEY: [&str; 42] = [
+    "client.address",
+    "client.port",
+    "error.type",
+    "http.request.body.size",
+    "http.request.header.x-a",
+    "http.request.method",
+    "http.request.method_original",
+    "http.response.body.size",
+    "http.response.header.x-b",
+    "http.response.status_code",
+    "http.route",
+    "network.local.address",
+    "network.local.port",
+    "network.peer.address",
+    "network.peer.port",
+    "network.protocol.version",
+    "network.transport",
+    "server.address",
+    "server.port",
+    "tower_telemetry.time_to_head",
+    "url.path",
+    "url.query",
+    "url.scheme",
+    "user_agent.original",
+    "user_agent.synthetic.type",
+    "http.client_ip",
+    "http.flavor",
+    "http.host",
+    "http.method",
+    "http.request_content_length",
+    "http.response_content_length",
+    "http.scheme",
+    "http.status_code",
+    "http.target",
+    "http.url",
+    "http.user_agent",
+    "net.host.name",
+    "net.host.port",
+    "net.peer.ip",
+    "net.peer.port",
+    "mine",
+    "mine",
+];
+
+#[test]
+fn no_combination_of_settings_writes_a_key_twice() {
+    use opentelemetry_sdk::trace::InMemorySpanExporter;
+    use tower_telemetry::{
+        HeaderSelector, Telemetry,
+        server::{Attributes, Connection, LegacyNames},
+    };
+
+    fn write(attributes: &mut Attributes<'_>) {
+        for key in EVERY_KEY {
+            attributes.set(key, "the hook's");
+        }
+    }
+    let connection = Connection::new()
+        .with_peer("192.0.2.1:1".parse().unwrap())
+        .with_local("192.0.2.2:2".parse().unwrap());
+    let request = |full: bool| {
+        if !full {
+            return Request::new(());
+        }
+        let mut request = Request::builder()
+            .method("PURGE")
+            .uri("/items?a=b")
+            .header("host", "shop.example:8080")
+            .header("user-agent", "curl/8.0")
+            .header("x-a", "a")
+            .body(())
+            .unwrap();
+        request.extensions_mut().insert(connection);
+        request
+    };
+    for case in 0..96 {
+        let bit = |at: u32| case >> at & 1 == 1;
+        let (known, full, early, late) = (bit(0), bit(1), bit(2), bit(3));
+        let legacy =
+            [None, Some(LegacyNames::Beside), Some(LegacyNames::Instead)][case as usize / 32];
+        let exporter = InMemorySpanExporter::default();
+        let telemetry = Telemetry::builder()
+            .with_environment([("OTEL_TRACES_EXPORTER", "none")])
+            .with_span_exporter(exporter.clone())
+            .build()
+            .unwrap();
+        let foreign = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+        let names = HeaderSelector::new(["x-a", "x-b", "x-*"]).unwrap();
+        let mut layer = TraceLayer::new()
+            .with_request_headers(names.clone())
+            .with_response_headers(names)
+            .with_response_body_size()
+            .with_client_port()
+            .with_network_local()
+            .with_network_transport()
+            .with_user_agent_synthetic_type();
+        layer = if known {
+            layer.with_telemetry(&telemetry)
+        } else {
+            layer.with_tracer_provider(&foreign)
+        };
+        if let Some(names) = legacy {
+            layer = layer.with_legacy_names(names);
+        }
+        if early {
+            layer = layer
+                .on_request(|_, attributes| write(attributes))
+                .on_request(|_, attributes| write(attributes));
+        }
+        if late {
+            layer = layer
+                .on_response(|_, attributes| write(attributes))
+                .on_response(|_, attributes| write(attributes))
+                .on_error(|_, attributes| write(attributes))
+                .on_end(|_, attributes| write(attributes));
+        }
+        let mut answer = if bit(4) { failing() } else { response("hello") };
+        answer.headers_mut().insert("x-b", "b".parse().unwrap());
+        exchange(&layer, request(full), answer);
+        telemetry.force_flush().unwrap();
+        let span = exporter.get_finished_spans().unwrap().remove(0);
+        let span = crate::support::recorder::unique(span.attributes);
+        let mine = span.get("mine").map(ToString::to_string);
+        assert_eq!(mine.as_deref(), (early || late).then_some("the hook's"), "case {case}");
+    }
+}
+
+#[test]
+fn a_hook_that_panics_while_the_service_does_breaks_nothing_either() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use tower::{Layer, Service, service_fn};
+
+    let recorder = Recorder::new();
+    let layer = recorder
+        .layer()
+        .on_error(|_, _| panic!("the hook panics, as it was told to"))
+        .on_end(|_, attributes| attributes.set("at.end", true));
+    let inner = service_fn(
+        |_: Request<()>| -> std::future::Ready<Result<http::Response<String>, std::convert::Infallible>> {
+            panic!("the service panics, as it was told to")
+        },
+    );
+    let mut service = layer.layer(inner);
+    assert!(catch_unwind(AssertUnwindSafe(|| service.call(Request::new(())))).is_err());
+    let span = recorder.span();
+    let attribute = |key| crate::support::recorder::attribute(&span, key);
+    assert_eq!(attribute("error.type").as_deref(), Some("panic"));
+    assert_eq!(attribute("at.end").as_deref(), Some("true"));
+}
+
+#[test]
+fn the_duration_that_hooks_see_is_that_of_the_span_to_the_nanosecond() {
+    let recorder = Recorder::new();
+    let seen = Arc::new(Mutex::new(None));
+    let hook = Arc::clone(&seen);
+    let layer =
+        recorder.layer().on_end(move |ended, _| *hook.lock().unwrap() = Some(ended.duration()));
+    exchange(&layer, Request::new(()), response("hello"));
+    let span = recorder.span();
+    let duration = span.end_time.duration_since(span.start_time).unwrap();
+    assert_eq!(*seen.lock().unwrap(), Some(duration));
+}
+
+#[test]
+fn where_there_is_no_error_no_hook_for_errors_is_called() {
+    let set = |layer: TraceLayer| layer.on_error(|_, attributes| attributes.set("called", true));
+    let span = span_of(set, Request::new(()), response("hello"));
+    assert!(!span.attributes.contains_key("called"));
+}

@@ -25,6 +25,7 @@ mod sampling;
 mod serving;
 mod settings;
 mod tables;
+mod tower_http;
 mod transparency;
 mod trust;
 mod two_services;

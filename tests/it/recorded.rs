@@ -4,7 +4,7 @@ use std::{convert::Infallible, net::SocketAddr};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
-use opentelemetry::{Array, StringValue, Value};
+use opentelemetry::Value;
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_http::classify::{GrpcErrorsAsFailures, SharedClassifier, StatusInRangeAsFailures};
 use tower_telemetry::{
@@ -18,18 +18,9 @@ use tower_telemetry::{
 
 use crate::support::{
     body::{Script, Step},
-    exchange::{exchange, response, span_of},
-    recorder::{Described, Recorder, attribute},
+    exchange::{exchange, headers, response, span_of},
+    recorder::{Described, Recorder, attribute, strings},
 };
-
-fn strings(values: &[&'static str]) -> Value {
-    let values = values.iter().map(|value| StringValue::from(*value)).collect();
-    Value::Array(Array::String(values))
-}
-
-fn headers(names: &[&str]) -> HeaderSelector {
-    HeaderSelector::new(names).unwrap()
-}
 
 #[test]
 fn headers_that_are_asked_for_are_recorded_as_lists_and_no_secret_with_them() {
@@ -200,6 +191,18 @@ fn the_connection_is_on_the_span_as_far_as_it_is_known_and_asked_for() {
     }
 }
 
+#[test]
+fn an_encrypted_connection_is_https_whatever_the_target_says() {
+    for (tls, scheme) in [(true, "https"), (false, "http")] {
+        let mut request = Request::builder().uri("http://shop.example/").body(()).unwrap();
+        let connection = Connection::new();
+        let connection = if tls { connection.with_tls() } else { connection };
+        request.extensions_mut().insert(connection);
+        let span = span_of(|layer| layer, request, response(""));
+        assert_eq!(span.attributes["url.scheme"], scheme.into());
+    }
+}
+
 #[tokio::test]
 async fn the_sizes_of_the_bodies_are_the_bytes_that_were_read() {
     for (read_all, request_size) in [(true, 11), (false, 5)] {
@@ -244,6 +247,8 @@ fn a_span_ends_with_the_head_where_that_is_the_policy_of_layer_predicate_or_resp
         })
     };
     let panics = |layer: TraceLayer| layer.with_span_end_by(|_| panic!("as it was told to"));
+    let last =
+        |layer: TraceLayer| layer.with_span_end_by(|_| SpanEnd::Head).with_span_end(SpanEnd::Body);
     type SetUp = fn(TraceLayer) -> TraceLayer;
     for (set_up, status_code, said, ends) in [
         ((|layer| layer) as SetUp, 200, None, false),
@@ -254,6 +259,7 @@ fn a_span_ends_with_the_head_where_that_is_the_policy_of_layer_predicate_or_resp
         (|layer| layer, 200, Some(SpanEnd::Head), true),
         (head, 200, Some(SpanEnd::Body), false),
         (panics, 200, None, false),
+        (last, 200, None, false),
     ] {
         let recorder = Recorder::new();
         let mut service = set_up(recorder.layer()).layer(service_fn(move |_: Request<()>| {
@@ -315,6 +321,19 @@ fn a_classifier_says_what_counts_as_a_failure() {
         let error_type = span.attributes.get("error.type").map(ToString::to_string);
         assert_eq!(error_type.as_deref(), error, "{status_code}");
     }
+}
+
+#[test]
+fn a_classifier_is_asked_of_a_response_whose_body_is_not_waited_for() {
+    let client_errors = |layer: TraceLayer| {
+        layer
+            .with_span_end(SpanEnd::Head)
+            .with_classifier(StatusInRangeAsFailures::new(400..=499).into_make_classifier())
+    };
+    let mut answer = response("no");
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    let span = span_of(client_errors, Request::new(()), answer);
+    assert_eq!(span.attributes["error.type"], "404".into());
 }
 
 #[tokio::test]
@@ -397,6 +416,86 @@ fn a_span_begins_when_the_request_began_where_somebody_knows() {
     let span = recorder.span();
     assert!(span.end_time.duration_since(span.start_time).unwrap() >= ago);
     assert!(span.end_time <= std::time::SystemTime::now());
+}
+
+#[tokio::test]
+async fn an_error_that_was_made_good_inside_is_not_what_the_response_failed_with() {
+    // Asks again after an error, with another request like the first.
+    let recorder = Recorder::new();
+    let mut attempts = 0;
+    let flaky = ErrorTypeLayer::new().layer(service_fn(move |_: Request<()>| {
+        attempts += 1;
+        std::future::ready(if attempts == 1 {
+            Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
+        } else {
+            Ok(Response::builder().status(500).body(String::new()).unwrap())
+        })
+    }));
+    let flaky = std::sync::Arc::new(tokio::sync::Mutex::new(flaky));
+    let mut service = recorder.layer().layer(service_fn(move |request: Request<()>| {
+        let flaky = std::sync::Arc::clone(&flaky);
+        async move {
+            let mut flaky = flaky.lock().await;
+            match flaky.call(request.clone()).await {
+                Ok(response) => Ok(response),
+                Err(_) => flaky.call(request).await,
+            }
+        }
+    }));
+    service.call(Request::new(())).await.unwrap();
+    assert_eq!(Described::from(recorder.span()).attributes["error.type"], "500".into());
+}
+
+#[test]
+fn a_header_that_holds_a_url_is_redacted_as_one() {
+    let request = Request::builder()
+        .header("referer", "https://user:secret@shop.example/?sig=s3cret&page=2")
+        .body(())
+        .unwrap();
+    let mut answer = response("");
+    let location = HeaderValue::from_static("/items?sig=s3cret#top");
+    answer.headers_mut().insert("location", location);
+    let span = span_of(
+        |layer| {
+            layer
+                .with_request_headers(headers(&["referer"]))
+                .with_response_headers(headers(&["location"]))
+        },
+        request,
+        answer,
+    );
+    assert_eq!(
+        span.attributes["http.request.header.referer"],
+        strings(&["https://REDACTED:REDACTED@shop.example/?sig=REDACTED&page=2"])
+    );
+    assert_eq!(
+        span.attributes["http.response.header.location"],
+        strings(&["/items?sig=REDACTED#top"])
+    );
+}
+
+#[test]
+fn what_a_hook_is_shown_shows_no_secret_of_its_own() {
+    let shown = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let (request, answer) = (std::sync::Arc::clone(&shown), std::sync::Arc::clone(&shown));
+    let mut secret = response("");
+    secret.headers_mut().insert("set-cookie", HeaderValue::from_static("s3cret"));
+    span_of(
+        |layer| {
+            layer
+                .on_request(move |head, _| request.lock().unwrap().push_str(&format!("{head:?}")))
+                .on_response(move |head, _| answer.lock().unwrap().push_str(&format!("{head:?}")))
+        },
+        Request::builder()
+            .uri("/items?key=s3cret")
+            .header("authorization", "s3cret")
+            .body(())
+            .unwrap(),
+        secret,
+    );
+    let shown = shown.lock().unwrap();
+    assert!(shown.contains("/items") && shown.contains("200"), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
 }
 
 #[tokio::test]
@@ -516,5 +615,254 @@ fn debug_shows_what_is_set() {
     let shown = format!("{layer:?}");
     for part in ["TraceLayer", "Head", "1 predicates", "Nobody"] {
         assert!(shown.to_lowercase().contains(&part.to_lowercase()), "{part}: {shown}");
+    }
+}
+
+#[test]
+fn a_classifier_that_panics_classifies_nothing() {
+    use tower_http::classify::{
+        ClassifiedResponse, ClassifyResponse, MakeClassifier, NeverClassifyEos,
+    };
+
+    #[derive(Clone, Copy)]
+    enum Panics {
+        InTheMaking,
+        AtTheHead,
+    }
+
+    impl MakeClassifier for Panics {
+        type Classifier = Self;
+        type FailureClass = ();
+        type ClassifyEos = NeverClassifyEos<()>;
+
+        fn make_classifier<B>(&self, _: &Request<B>) -> Self {
+            assert!(!matches!(self, Self::InTheMaking), "as it was told to");
+            *self
+        }
+    }
+
+    impl ClassifyResponse for Panics {
+        type FailureClass = ();
+        type ClassifyEos = NeverClassifyEos<()>;
+
+        fn classify_response<B>(
+            self,
+            _: &Response<B>,
+        ) -> ClassifiedResponse<(), NeverClassifyEos<()>> {
+            panic!("the classifier panics, as it was told to")
+        }
+
+        fn classify_error<E: std::fmt::Display + 'static>(self, _: &E) {}
+    }
+
+    for panics in [Panics::InTheMaking, Panics::AtTheHead] {
+        let mut answer = response("");
+        *answer.status_mut() = StatusCode::BAD_GATEWAY;
+        let span = span_of(|layer| layer.with_classifier(panics), Request::new(()), answer);
+        assert_eq!(span.attributes["error.type"], "502".into());
+    }
+}
+
+#[tokio::test]
+async fn a_classifier_is_asked_only_of_a_response_that_was_handed_over_to_its_end() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tower_http::classify::{ClassifiedResponse, ClassifyEos, ClassifyResponse};
+
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+
+    #[derive(Clone, Copy)]
+    struct Counts;
+
+    impl ClassifyResponse for Counts {
+        type FailureClass = ();
+        type ClassifyEos = Self;
+
+        fn classify_response<B>(self, _: &Response<B>) -> ClassifiedResponse<(), Self> {
+            ClassifiedResponse::RequiresEos(self)
+        }
+
+        fn classify_error<E: std::fmt::Display + 'static>(self, _: &E) {}
+    }
+
+    impl ClassifyEos for Counts {
+        type FailureClass = ();
+
+        fn classify_eos(self, _: Option<&http::HeaderMap>) -> Result<(), ()> {
+            ASKED.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+
+        fn classify_error<E: std::fmt::Display + 'static>(self, _: &E) {}
+    }
+
+    for (reads, asked) in [(false, 0), (true, 1)] {
+        let recorder = Recorder::new();
+        let mut service = recorder.layer().with_classifier(SharedClassifier::new(Counts)).layer(
+            service_fn(|_: Request<()>| {
+                let body = Script::new([Step::Data("abc")]);
+                std::future::ready(Ok::<_, Infallible>(Response::new(body)))
+            }),
+        );
+        let response = service.call(Request::new(())).await.unwrap();
+        if reads {
+            response.into_body().collect().await.unwrap();
+        } else {
+            drop(response);
+        }
+        assert_eq!(ASKED.load(Ordering::Relaxed), asked);
+    }
+}
+
+#[test]
+fn a_response_names_no_span_where_none_was_made() {
+    let propagation = ResponsePropagation::none().with_traceresponse().with_server_timing();
+    let layer = TraceLayer::new()
+        .with_tracer_provider(&opentelemetry::trace::noop::NoopTracerProvider::new())
+        .with_propagator(tower_telemetry::propagation::TraceContext::new())
+        .with_response_propagation(propagation);
+    let callers = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let request = Request::builder().header("traceparent", callers).body(()).unwrap();
+    assert!(exchange(&layer, request, response("")).headers().is_empty());
+}
+
+#[test]
+fn however_many_headers_match_a_glob_the_rest_of_the_span_is_there() {
+    let mut request = Request::new(());
+    let mut answer = response("");
+    *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    for at in 0..2_000 {
+        let name: http::HeaderName = format!("x-{at}").parse().unwrap();
+        request.headers_mut().insert(&name, HeaderValue::from_static("v"));
+        answer.headers_mut().insert(name, HeaderValue::from_static("v"));
+    }
+    let all = |layer: TraceLayer| {
+        layer
+            .with_request_headers(HeaderSelector::all())
+            .with_response_headers(HeaderSelector::all())
+    };
+    let span = span_of(all, request, answer);
+    assert_eq!(span.attributes["http.response.status_code"], 500.into());
+    assert_eq!(span.attributes["error.type"], "500".into());
+    for prefix in ["http.request.header.", "http.response.header."] {
+        let captured = span.attributes.keys().filter(|key| key.starts_with(prefix));
+        assert_eq!(captured.count(), 32);
+    }
+}
+
+#[test]
+fn what_is_told_goes_nowhere_once_the_span_has_ended() {
+    let recorder = Recorder::new();
+    let kept = std::sync::Arc::new(std::sync::Mutex::new(ServerSpan::default()));
+    let inside = std::sync::Arc::clone(&kept);
+    let mut service = recorder.layer().layer(service_fn(move |request: Request<()>| {
+        *inside.lock().unwrap() = ServerSpan::of(request.extensions());
+        std::future::ready(Ok::<_, Infallible>(Response::new(Script::new([Step::Data("a")]))))
+    }));
+    let response = tokio_test::block_on(service.call(Request::new(()))).unwrap();
+    let kept = kept.lock().unwrap().clone();
+    assert!(kept.is_recording());
+    drop(response);
+    assert!(!kept.is_recording());
+    kept.set_name("too late");
+    kept.set_route("/too/late");
+    assert_eq!(recorder.span().name, "GET");
+}
+
+#[tokio::test]
+async fn an_error_that_panics_when_it_is_asked_what_it_is_arrives_all_the_same() {
+    use tower_telemetry::server::ErrorType;
+
+    #[derive(Debug)]
+    struct Panics;
+
+    impl ErrorType for Panics {
+        fn error_type(&self) -> std::borrow::Cow<'static, str> {
+            panic!("the error panics, as it was told to")
+        }
+    }
+
+    let recorder = Recorder::new();
+    let mut service = ServiceBuilder::new()
+        .layer(recorder.layer())
+        .layer(ErrorTypeLayer::new())
+        .service(service_fn(|_: Request<()>| async { Err::<Response<String>, _>(Panics) }));
+    let Panics = service.call(Request::new(())).await.unwrap_err();
+    let error_type = std::any::type_name::<Panics>();
+    assert_eq!(Described::from(recorder.span()).attributes["error.type"], error_type.into());
+}
+
+#[tokio::test]
+async fn the_size_of_data_is_that_of_all_its_parts() {
+    use bytes::{Buf, Bytes};
+    use http_body_util::Full;
+
+    let parts = || Full::new(Bytes::from_static(b"abc").chain(Bytes::from_static(b"de")));
+    let recorder = Recorder::new();
+    let mut service = ServiceBuilder::new()
+        .layer(recorder.layer().with_response_body_size())
+        .layer(RequestBodySizeLayer::new())
+        .service(service_fn(|request: Request<RequestBody<Full<_>>>| async {
+            request.into_body().collect().await.unwrap();
+            Ok::<_, Infallible>(Response::new(parts()))
+        }));
+    let response = service.call(Request::new(parts())).await.unwrap();
+    response.into_body().collect().await.unwrap();
+    let span = Described::from(recorder.span());
+    assert_eq!(span.attributes["http.request.body.size"], 5.into());
+    assert_eq!(span.attributes["http.response.body.size"], 5.into());
+}
+
+#[test]
+fn what_was_not_waited_for_has_no_size_and_what_was_not_answered_no_time() {
+    let absent = |span: &Described, keys: &[&str]| {
+        for key in keys {
+            assert!(!span.attributes.contains_key(*key), "{key}");
+        }
+    };
+    let head = |layer: TraceLayer| layer.with_response_body_size().with_span_end(SpanEnd::Head);
+    let span = span_of(head, Request::new(()), response("hello"));
+    absent(&span, &["http.response.body.size"]);
+
+    let recorder = Recorder::new();
+    let mut service = recorder
+        .layer()
+        .with_response_body_size()
+        .layer(service_fn(|_: Request<()>| async { Err::<Response<String>, _>(std::fmt::Error) }));
+    tokio_test::block_on(service.call(Request::new(()))).unwrap_err();
+    let keys = recorder.span().attributes;
+    assert!(keys.iter().all(|attribute| attribute.key.as_str() != "tower_telemetry.time_to_head"));
+    let span = Described::from(recorder.span());
+    absent(&span, &["http.response.body.size", "http.response.status_code"]);
+}
+
+#[test]
+fn a_predicate_that_panics_leaves_the_end_to_what_was_set_before() {
+    let head_unless = |layer: TraceLayer| {
+        layer
+            .with_response_body_size()
+            .with_span_end(SpanEnd::Head)
+            .with_span_end_by(|_| panic!("the predicate panics, as it was told to"))
+    };
+    let span = span_of(head_unless, Request::new(()), response("hello"));
+    assert!(!span.attributes.contains_key("http.response.body.size"));
+}
+
+#[test]
+fn a_span_that_ends_with_its_head_has_no_time_to_it_as_that_is_all_of_it() {
+    for (method, status_code, body, is_there) in [
+        (Method::GET, 200, "hello", true),
+        (Method::GET, 200, "", false),
+        (Method::HEAD, 200, "hello", false),
+        (Method::GET, 304, "hello", false),
+    ] {
+        let recorder = Recorder::new();
+        let request = Request::builder().method(&method).body(()).unwrap();
+        let mut answer = response(body);
+        *answer.status_mut() = StatusCode::from_u16(status_code).unwrap();
+        exchange(&recorder.layer(), request, answer);
+        let key = "tower_telemetry.time_to_head";
+        let time = attribute(&recorder.span(), key);
+        assert_eq!(time.is_some(), is_there, "{method} {status_code}");
     }
 }

@@ -165,6 +165,12 @@ async fn a_handler_knows_better_than_the_router() {
     assert_eq!(told(same, middleware).await, pair("GET /a/{*rest}", "/a/{*rest}"));
     let longer = |span: ServerSpan| span.set_route_from(RouteSource::Router, "/a/{*rest}/{more}");
     assert_eq!(told(same, longer).await, pair("GET /a/{*rest}/{more}", "/a/{*rest}/{more}"));
+    // What is empty says nothing.
+    let empty = |span: ServerSpan| {
+        span.set_route("");
+        span.set_name("");
+    };
+    assert_eq!(told(same, empty).await, pair("GET /a/{*rest}", "/a/{*rest}"));
     // A name is a name, whatever the route.
     let name = |span: ServerSpan| {
         span.set_name("an a");
@@ -190,6 +196,15 @@ async fn a_name_that_the_layer_was_given_stays_but_for_one_that_the_handler_give
 }
 
 #[tokio::test]
+async fn a_name_that_is_set_through_opentelemetry_stays_where_the_route_was_known_from_the_start() {
+    use opentelemetry::trace::TraceContextExt;
+
+    let rename = |_| opentelemetry::Context::current().span().update_name("renamed");
+    let pair = |name: &str, route: &str| (name.to_owned(), Some(route.to_owned()));
+    assert_eq!(told(|layer| layer, rename).await, pair("renamed", "/a/{*rest}"));
+}
+
+#[tokio::test]
 async fn a_route_is_told_without_a_router_too() {
     let recorder = Recorder::new();
     let mut service = ServiceBuilder::new()
@@ -200,6 +215,14 @@ async fn a_route_is_told_without_a_router_too() {
         }));
     service.call(Request::builder().method(Method::POST).body(()).unwrap()).await.unwrap();
     assert_eq!(recorder.span().name, "POST /report");
+}
+
+#[tokio::test]
+async fn a_route_of_ones_own_is_told_in_place_of_axums() {
+    let recorder = Recorder::new();
+    let inside = app().layer(RouteLayer::of("/mine"));
+    let outside = Router::new().fallback_service(recorder.layer().layer(inside));
+    assert_eq!(named(&recorder, outside, "GET", "/a/1").await, as_expected("GET /mine"));
 }
 
 #[tokio::test]

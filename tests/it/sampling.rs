@@ -1,14 +1,27 @@
 //! Which requests are recorded, through a whole `Telemetry`.
 
-use std::convert::Infallible;
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use http::{Request, Response};
-use opentelemetry::trace::Span as _;
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SimpleSpanProcessor, Span};
+use opentelemetry::{
+    Context, KeyValue, TraceId,
+    trace::{Link, Span as _, SpanKind, TraceState},
+};
+use opentelemetry_sdk::trace::{
+    InMemorySpanExporter, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample,
+    SimpleSpanProcessor, Span,
+};
 use tower::{Layer, Service, service_fn};
 use tower_telemetry::{SamplerBuilder, Telemetry, TelemetryBuilder, TraceLayer};
 
 use crate::support::{
+    exchange::{exchange, response},
     recorder::{Described, attribute},
     sdk::Hooks,
 };
@@ -120,5 +133,98 @@ fn a_ratio_keeps_about_its_share() {
         // Ten standard deviations: one failure in more runs than there will be.
         let bound = 10.0 * (ratio * (1.0 - ratio) / 10_000.0_f64).sqrt();
         assert!((kept - ratio).abs() < bound, "{kept} of {ratio}");
+    }
+}
+
+#[test]
+fn what_is_sampled_out_builds_nothing_also_where_the_response_names_its_span() {
+    use tower_telemetry::propagation::ResponsePropagation;
+
+    let telemetry = Telemetry::builder()
+        .with_environment([("OTEL_TRACES_EXPORTER", "none")])
+        .with_sampler(SamplerBuilder::new().with_always_off())
+        .build()
+        .unwrap();
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = || {
+        let asked = Arc::clone(&asked);
+        move || {
+            asked.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let (name, request, answered, error, end) = (count(), count(), count(), count(), count());
+    let layer = TraceLayer::new()
+        .with_telemetry(&telemetry)
+        .with_response_propagation(ResponsePropagation::none().with_traceresponse())
+        .with_span_name(move |_| {
+            name();
+            None
+        })
+        .on_request(move |_, _| request())
+        .on_response(move |_, _| answered())
+        .on_error(move |_, _| error())
+        .on_end(move |_, _| end());
+    let mut failing = response("");
+    *failing.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+    let answer = exchange(&layer, Request::new(()), failing);
+    assert!(answer.headers().contains_key("traceresponse"));
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn of_two_layers_the_outer_one_decides_also_if_it_decides_against() {
+    // Whose parent is not believed begins a trace, so a second layer would draw lots again.
+    let decisions = Arc::new(AtomicU32::new(0));
+    let provider =
+        SdkTracerProvider::builder().with_sampler(Counts(Arc::clone(&decisions))).build();
+    for answers in [false, true] {
+        decisions.store(0, Ordering::Relaxed);
+        let mut layer = TraceLayer::new()
+            .with_tracer_provider(&provider)
+            .with_remote_parent(tower_telemetry::server::RemoteParent::Link);
+        if answers {
+            let headers = tower_telemetry::propagation::ResponsePropagation::none();
+            layer = layer.with_response_propagation(headers.with_traceresponse());
+        }
+        let inner = layer.layer(service_fn(|_: Request<()>| async {
+            Ok::<_, Infallible>(Response::new(String::new()))
+        }));
+        tokio_test::block_on(layer.layer(inner).call(Request::new(()))).unwrap();
+        assert_eq!(decisions.load(Ordering::Relaxed), 1);
+    }
+}
+
+#[test]
+fn an_outer_layer_that_makes_no_spans_decides_nothing() {
+    let recorder = crate::support::recorder::Recorder::new();
+    let inner = recorder.layer().layer(service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let noop = opentelemetry::trace::noop::NoopTracerProvider::new();
+    let outer = TraceLayer::new().with_tracer_provider(&noop);
+    tokio_test::block_on(outer.layer(inner).call(Request::new(()))).unwrap();
+    assert_eq!(recorder.span().name, "GET");
+}
+
+/// Decides against every span, and counts how often.
+#[derive(Clone, Debug)]
+struct Counts(Arc<AtomicU32>);
+
+impl ShouldSample for Counts {
+    fn should_sample(
+        &self,
+        _: Option<&Context>,
+        _: TraceId,
+        _: &str,
+        _: &SpanKind,
+        _: &[KeyValue],
+        _: &[Link],
+    ) -> SamplingResult {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        SamplingResult {
+            decision: SamplingDecision::Drop,
+            attributes: Vec::new(),
+            trace_state: TraceState::NONE,
+        }
     }
 }

@@ -245,7 +245,7 @@ fn rows() -> Vec<Row> {
         row(
             &["network.transport"],
             "opt-in",
-            "[asked for](TraceLayer::with_network_transport), and the connection is known",
+            "[asked for](TraceLayer::with_network_transport), and the peer is known",
             "`tcp`, or `quic` for HTTP/3",
             Some(|case| with(connected(case), TraceLayer::with_network_transport)),
         ),

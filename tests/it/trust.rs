@@ -145,6 +145,13 @@ fn a_predicate_chooses_and_one_that_panics_trusts_nobody() {
     };
     let (span, baggage) = span_and_baggage(panics, TRACEPARENT);
     assert_eq!((span.parent_span_id, baggage), (SpanId::INVALID, None));
+
+    let last = |layer: TraceLayer| {
+        layer
+            .with_remote_parent_by(|_| RemoteParent::Continue)
+            .with_remote_parent(RemoteParent::Ignore)
+    };
+    assert_eq!(span_and_baggage(last, TRACEPARENT).0.parent_span_id, SpanId::INVALID);
 }
 
 #[test]
@@ -167,6 +174,28 @@ fn a_new_root_leaves_the_baggage_that_is_current_but_not_the_span() {
     let mut service = layer.layer(inner);
     tokio_test::assert_ready_ok!(tokio_test::task::spawn(service.call(Request::new(()))).poll());
     assert_eq!(recorder.span().parent_span_id, SpanId::INVALID);
+}
+
+#[test]
+fn a_new_root_is_not_recorded_where_telemetry_is_suppressed() {
+    let recorder = Recorder::new();
+    let inner = service_fn(|_: Request<()>| async {
+        assert!(Context::current().is_telemetry_suppressed());
+        Ok::<_, Infallible>(Response::new(String::new()))
+    });
+    let mut service = recorder.layer().with_remote_parent(RemoteParent::Link).layer(inner);
+    let around = Context::new()
+        .with_remote_span_context(opentelemetry::trace::SpanContext::new(
+            1_u128.into(),
+            1_u64.into(),
+            Default::default(),
+            false,
+            Default::default(),
+        ))
+        .with_telemetry_suppressed();
+    let _attached = around.attach();
+    tokio_test::assert_ready_ok!(tokio_test::task::spawn(service.call(Request::new(()))).poll());
+    assert!(recorder.spans().is_empty());
 }
 
 fn forwarded_request(peer: &str, headers: &[(&'static str, &'static str)]) -> Request<()> {

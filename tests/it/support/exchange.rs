@@ -6,13 +6,18 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, service_fn};
-use tower_telemetry::TraceLayer;
+use tower_telemetry::{HeaderSelector, TraceLayer};
 
 use crate::support::recorder::{Described, Recorder};
 
 /// A response with this body.
 pub(crate) fn response(body: &'static str) -> Response<Full<Bytes>> {
     Response::new(Full::from(body))
+}
+
+/// The headers of these names, or globs.
+pub(crate) fn headers(patterns: &[&str]) -> HeaderSelector {
+    HeaderSelector::new(patterns).unwrap()
 }
 
 /// Sends `request` through the layer to a service that answers `response`; gives what comes out.

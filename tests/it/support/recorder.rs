@@ -6,7 +6,7 @@ use std::{
 };
 
 use opentelemetry::{
-    Context, KeyValue, Value,
+    Array, Context, KeyValue, StringValue, Value,
     trace::{SpanKind, Status},
 };
 use opentelemetry_sdk::{
@@ -214,4 +214,10 @@ pub(crate) fn attribute(span: &SpanData, key: &str) -> Option<String> {
     let value = values.next().map(|attribute| attribute.value.to_string());
     assert!(values.next().is_none(), "{key} is there twice");
     value
+}
+
+/// A list of strings, as the lines of a header are.
+pub(crate) fn strings(values: &[&'static str]) -> Value {
+    let values = values.iter().map(|value| StringValue::from(*value)).collect();
+    Value::Array(Array::String(values))
 }
