@@ -220,7 +220,7 @@ where
             && this.span.is_recording()
             && let Some(error_type) = contained(|| error.error_type())
         {
-            this.span.set_service_error(&error_type);
+            this.span.set_service_error(error_type);
             if *this.exception_events {
                 let message = contained(|| error.message()).flatten();
                 this.span.add_exception(std::any::type_name::<E>(), message);

@@ -109,8 +109,9 @@ impl ServerSpan {
     }
 
     /// What the service's error is called.
-    pub(super) fn set_service_error(&self, error_type: &Cow<'static, str>) {
+    pub(super) fn set_service_error(&self, error_type: impl Into<Cow<'static, str>>) {
         if let Some(live) = &self.0 {
+            let error_type = error_type.into();
             live.told.change(|facts| facts.service_error = Some(error_type.clone()));
         }
     }
