@@ -110,7 +110,8 @@
 //! * Their `traceparent` would decide in which trace a request is, and whether it is sampled.
 //!   [`RemoteParent::Link`] begins a new trace with a link to theirs.
 //! * Their `Forwarded` and `X-Forwarded-*` headers say what they like. By default nobody believes
-//!   them; behind proxies of one's own, [`Forwarded`] says how far to.
+//!   them; behind proxies of one's own, [`Forwarded`] says how far to, and which of them the proxies
+//!   write: the other kind is still the stranger's.
 //!
 //! ```
 //! use tower_telemetry::{
@@ -120,7 +121,7 @@
 //!
 //! let edge = TraceLayer::new()
 //!     .with_remote_parent(RemoteParent::Link)
-//!     .with_forwarded(Forwarded::from_proxies(1));
+//!     .with_forwarded(Forwarded::from_proxies(1).with_only_x_forwarded());
 //! # let _ = edge;
 //! ```
 //!
