@@ -345,3 +345,25 @@ fn where_there_is_no_error_no_hook_for_errors_is_called() {
     let span = span_of(set, Request::new(()), response("hello"));
     assert!(!span.attributes.contains_key("called"));
 }
+
+#[test]
+fn a_request_through_two_layers_meets_the_hooks_of_the_outer_one_once() {
+    use tower::{Layer, Service, service_fn};
+
+    let recorder = Recorder::new();
+    let called = Arc::new(Mutex::new(Vec::new()));
+    let layer = |name: &'static str| {
+        let (request, end) = (Arc::clone(&called), Arc::clone(&called));
+        recorder
+            .layer()
+            .on_request(move |_, _| request.lock().unwrap().push((name, "request")))
+            .on_end(move |_, _| end.lock().unwrap().push((name, "end")))
+    };
+    let inner = service_fn(|_: Request<()>| {
+        std::future::ready(Ok::<_, std::convert::Infallible>(response("")))
+    });
+    let mut service = layer("outer").layer(layer("inner").layer(inner));
+    tokio_test::block_on(service.call(Request::new(()))).unwrap();
+    assert_eq!(recorder.spans().len(), 1);
+    assert_eq!(*called.lock().unwrap(), [("outer", "request"), ("outer", "end")]);
+}
