@@ -61,14 +61,20 @@ impl Providers {
         }
     }
 
-    /// What the environment said of layers that could not be used. A `Telemetry` keeps these among
-    /// its own warnings.
+    /// What the environment said of layers that could not be used. Default: nothing. A `Telemetry` keeps
+    /// these among its own warnings, and hands none on.
+    ///
+    /// ```
+    /// use tower_telemetry::Providers;
+    ///
+    /// assert_eq!(Providers::global().warnings(), []);
+    /// ```
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// Takes spans from `provider`.
+    /// Takes spans from `provider`. Default: the global tracer provider.
     pub fn with_tracer_provider<P>(mut self, provider: &P) -> Self
     where
         P: TracerProvider,
@@ -79,7 +85,7 @@ impl Providers {
         self
     }
 
-    /// Reads and writes headers with `propagator`.
+    /// Reads and writes headers with `propagator`. Default: the global propagator.
     pub fn with_propagator<P>(mut self, propagator: P) -> Self
     where
         P: TextMapPropagator + Send + Sync + 'static,

@@ -10,10 +10,25 @@ use crate::semconv::keys;
 ///
 /// * a key that is set again within one hook replaces the value before;
 /// * before the span starts, a hook may replace what the layer has gathered from the request, such as
-///   `client.address`;
+///   `client.address`, or what a hook before it has set;
 /// * a key that is on the span already, or that the layer itself writes later, such as `http.route`
-///   or `error.type`, stays as it is, and so does an old name of one, such as `http.target`; [`ServerSpan`](crate::server::ServerSpan) has the ways to set
-///   these.
+///   or `error.type`, stays as it is, and so does an old name of one, such as `http.target`;
+///   [`ServerSpan`](crate::server::ServerSpan) has the ways to set these.
+///
+/// ```
+/// use http::Request;
+/// use opentelemetry::KeyValue;
+/// use tower_telemetry::TraceLayer;
+#[doc = include_str!("../server/span_of.md")]
+///
+/// let layer = TraceLayer::new().on_request(|_, attributes| {
+///     attributes.set("url.path", "/withheld");
+///     attributes.set("http.response.status_code", 999); // the layer's own
+/// });
+/// let span = span_of(layer, Request::new(String::new()));
+/// assert!(span.attributes.contains(&KeyValue::new("url.path", "/withheld")));
+/// assert!(span.attributes.contains(&KeyValue::new("http.response.status_code", 200)));
+/// ```
 #[derive(Debug)]
 pub struct Attributes<'a> {
     list: &'a mut Vec<KeyValue>,
@@ -36,7 +51,20 @@ impl<'a> Attributes<'a> {
         Self { list, from, taken, before_start: false }
     }
 
-    /// Adds an attribute, or replaces it where that is still possible.
+    /// Adds an attribute, or replaces it where that is [still possible](Self). Else it does nothing.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use opentelemetry::KeyValue;
+    /// use tower_telemetry::TraceLayer;
+    #[doc = include_str!("../server/span_of.md")]
+    ///
+    /// let layer = TraceLayer::new().on_end(|ended, attributes| {
+    ///     attributes.set("shop.large", ended.response_size() > 1_000_000);
+    /// });
+    /// let span = span_of(layer, Request::new(String::new()));
+    /// assert!(span.attributes.contains(&KeyValue::new("shop.large", false)));
+    /// ```
     pub fn set(&mut self, key: impl Into<Key>, value: impl Into<Value>) {
         let key = key.into();
         let (before, own) = self.list.split_at_mut(self.from);

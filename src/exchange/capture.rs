@@ -27,13 +27,21 @@ const MOST_BY_GLOB: usize = 32;
 /// known.
 ///
 /// ```
-/// use tower_telemetry::HeaderSelector;
+/// use http::Request;
+/// use tower_telemetry::{HeaderSelector, TraceLayer};
+#[doc = include_str!("../server/span_of.md")]
 ///
-/// # fn main() -> Result<(), tower_telemetry::BuildError> {
 /// let headers = HeaderSelector::new(["x-tenant", "X-Test-*"])?.without(["x-test-secret"])?;
-/// assert_ne!(headers, HeaderSelector::default());
-/// # Ok(())
-/// # }
+///
+/// let request = Request::builder()
+///     .header("x-test-run", "7")
+///     .header("x-test-secret", "1f3870be")
+///     .body(String::new())?;
+/// let span = span_of(TraceLayer::new().with_request_headers(headers), request);
+/// let captured = |key| span.attributes.iter().any(|attribute| attribute.key.as_str() == key);
+/// assert!(captured("http.request.header.x-test-run"));
+/// assert!(!captured("http.request.header.x-test-secret"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// [source]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/
@@ -69,7 +77,8 @@ impl HeaderSelector {
         Ok(Self { included: Names::parse(patterns)?, excluded: Names::none() })
     }
 
-    /// Every header, as far as [globs](Self) go. To be used with [`without`](Self::without), or where one knows who is calling.
+    /// Every header, as far as [globs](Self) go. To be used with [`without`](Self::without), or where one
+    /// knows who is calling.
     ///
     /// ```
     /// use tower_telemetry::HeaderSelector;

@@ -5,6 +5,20 @@ use std::fmt;
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri, Version};
 
 /// A request without its body, as hooks and predicates see it.
+///
+/// ```
+/// use tower_telemetry::{
+///     TraceLayer,
+///     server::{RequestHead, Verdict},
+/// };
+///
+/// fn filter(request: &RequestHead<'_>) -> Verdict {
+///     let probe = request.path() == "/healthz" && request.headers().contains_key("x-probe");
+///     if probe { Verdict::none() } else { Verdict::all() }
+/// }
+/// let layer = TraceLayer::new().with_filter(filter);
+/// # let _ = layer;
+/// ```
 #[derive(Clone, Copy)]
 pub struct RequestHead<'a> {
     method: &'a Method,
@@ -67,7 +81,7 @@ impl<'a> RequestHead<'a> {
         self.extensions
     }
 
-    /// The route, such as `/items/{id}`, where it is known this early.
+    /// The route, such as `/items/{id}`, where it is known this early: axum's, at a layer on the router.
     #[must_use]
     pub fn route(&self) -> Option<&'a str> {
         self.route
@@ -87,6 +101,23 @@ impl fmt::Debug for RequestHead<'_> {
 }
 
 /// A response without its body, as hooks and predicates see it.
+///
+/// ```
+/// use http::StatusCode;
+/// use tower_telemetry::{
+///     TraceLayer,
+///     server::{ResponseHead, SpanEnd},
+/// };
+///
+/// fn span_end(response: &ResponseHead<'_>) -> SpanEnd {
+///     match response.status_code() {
+///         StatusCode::PARTIAL_CONTENT => SpanEnd::Head,
+///         _ => SpanEnd::Body,
+///     }
+/// }
+/// let layer = TraceLayer::new().with_span_end_by(span_end);
+/// # let _ = layer;
+/// ```
 #[derive(Clone, Copy)]
 pub struct ResponseHead<'a> {
     status_code: StatusCode,

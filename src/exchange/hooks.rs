@@ -16,6 +16,22 @@ use crate::exchange::{
 };
 
 /// How an exchange has ended, as hooks see it.
+///
+/// ```
+/// use http::Request;
+/// use tower_telemetry::TraceLayer;
+#[doc = include_str!("../server/span_of.md")]
+///
+/// let layer = TraceLayer::new().on_end(|ended, _| {
+///     assert_eq!(ended.status_code(), Some(http::StatusCode::OK));
+///     assert_eq!(ended.error_type(), None);
+///     assert_eq!(ended.response_size(), 7); // of "an item"
+/// #   SEEN.store(true, std::sync::atomic::Ordering::Relaxed);
+/// });
+/// # static SEEN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+/// span_of(layer, Request::new(String::new()));
+/// # assert!(SEEN.load(std::sync::atomic::Ordering::Relaxed));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Ended<'a> {
     pub(crate) status_code: Option<StatusCode>,

@@ -51,23 +51,28 @@ const URL_HEADERS: [&str; 5] =
 ///
 /// A captured header whose value is a URL (`location`, `content-location`, `referer`,
 /// `x-original-url`, `x-rewrite-url`) is redacted as one. Names stay, and so does all else, byte for
-/// byte. A percent-encoded key or segment is read as the
-/// server would read it, so that encoding hides nothing.
+/// byte. A percent-encoded key or segment is read as the server would read it, so that encoding hides
+/// nothing.
 ///
 /// A header value that is marked as [sensitive](HeaderValue::is_sensitive) is redacted under every
 /// policy: whoever marked it has decided.
 ///
 /// ```
-/// use tower_telemetry::Redaction;
+/// use http::Request;
+/// use opentelemetry::KeyValue;
+/// use tower_telemetry::{Redaction, TraceLayer};
+#[doc = include_str!("../server/span_of.md")]
 ///
-/// # fn main() -> Result<(), tower_telemetry::BuildError> {
-/// // All query values but those of `page`, and the token of `/reset/1f3870be?page=2`.
+/// // All query values but those of `page`, and the token in the path.
 /// let redaction = Redaction::new()
 ///     .with_only_query_keys(["page"])
 ///     .with_path_patterns(["/reset/{token}"])?;
-/// assert_ne!(redaction, Redaction::default());
-/// # Ok(())
-/// # }
+///
+/// let request = Request::builder().uri("/reset/1f3870be?page=2&key=s3cret").body(String::new())?;
+/// let span = span_of(TraceLayer::new().with_redaction(redaction), request);
+/// assert!(span.attributes.contains(&KeyValue::new("url.path", "/reset/REDACTED")));
+/// assert!(span.attributes.contains(&KeyValue::new("url.query", "page=2&key=REDACTED")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// [url]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/
@@ -105,7 +110,8 @@ impl Redaction {
     /// ```
     /// use tower_telemetry::Redaction;
     ///
-    /// assert_ne!(Redaction::off(), Redaction::new());
+    /// let url = "https://user:secret@shop.example/?sig=secret";
+    /// assert_eq!(Redaction::off().url(url), url);
     /// ```
     ///
     /// [url]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/
@@ -129,7 +135,7 @@ impl Redaction {
     /// let redaction = Redaction::new().with_query_keys(["token", "code"]);
     /// // Replaced, not added to.
     /// let redaction = redaction.with_query_keys(["session"]);
-    /// assert_eq!(redaction, Redaction::new().with_query_keys(["session"]));
+    /// assert_eq!(redaction.url("/?token=1&session=2"), "/?token=1&session=REDACTED");
     /// ```
     ///
     /// [url]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/
@@ -149,7 +155,7 @@ impl Redaction {
     /// use tower_telemetry::Redaction;
     ///
     /// let redaction = Redaction::new().with_only_query_keys(["page", "limit"]);
-    /// assert_ne!(redaction, Redaction::new().with_query_keys(["page", "limit"]));
+    /// assert_eq!(redaction.url("/items?page=2&key=s3cret"), "/items?page=2&key=REDACTED");
     /// ```
     pub fn with_only_query_keys(
         mut self,
@@ -174,7 +180,7 @@ impl Redaction {
     ///
     /// # fn main() -> Result<(), tower_telemetry::BuildError> {
     /// let redaction = Redaction::new().with_path_patterns(["/reset/{token}", "/k/*/{key}"])?;
-    /// assert_ne!(redaction, Redaction::new());
+    /// assert_eq!(redaction.url("/k/7/1f3870be/log"), "/k/7/REDACTED/log");
     ///
     /// let error = Redaction::new().with_path_patterns(["reset/{token}"]).unwrap_err();
     /// assert_eq!(error.to_string(), "invalid path pattern `reset/{token}`: must begin with `/`");

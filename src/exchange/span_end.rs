@@ -4,26 +4,33 @@ use std::{fmt, sync::Arc};
 
 use crate::exchange::{head::ResponseHead, hooks::contained};
 
-/// What a span waits for.
+/// What a span waits for. Default: [`Body`](Self::Body).
 ///
 /// A layer has one for all its responses, or a predicate that chooses. A handler has the last word on
 /// its own response: one of these among the response's [extensions](http::Extensions) counts before
 /// what the layer says.
 ///
 /// ```
-/// use axum::{Extension, response::IntoResponse};
-/// use tower_telemetry::server::SpanEnd;
+/// use axum::{Extension, Router, response::IntoResponse, routing::get};
+/// use http::Request;
+/// use tower_telemetry::{TraceLayer, server::SpanEnd};
+#[doc = include_str!("../server/span_of.md")]
 ///
 /// /// Answers with a stream that lasts for hours.
 /// async fn events() -> impl IntoResponse {
 ///     (Extension(SpanEnd::Head), "data: an event\n\n")
 /// }
-/// # let _ = events;
+///
+/// let app = Router::new().route("/", get(events));
+/// let span = span_by(TraceLayer::new(), app, Request::new(String::new()));
+/// // The span is the time to the head, and so has no attribute for it.
+/// let time_to_head = "tower_telemetry.time_to_head";
+/// assert!(span.attributes.iter().all(|attribute| attribute.key.as_str() != time_to_head));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpanEnd {
-    /// The end of the response: the last frame of its body, or its trailers. The default.
+    /// The end of the response: the last frame of its body, or its trailers.
     #[default]
     Body,
     /// The response's head. What becomes of the body is not on the span.

@@ -16,6 +16,15 @@ use opentelemetry::StringValue;
 ///
 /// Of two routes the one from the better source wins. Of two from the same, a handler's first one
 /// stays; of the others the longer wins, since a prefix is known before the rest of the route.
+/// [`ServerSpan::set_route`](crate::server::ServerSpan::set_route) is the handler's word; there is no
+/// default.
+///
+/// ```
+/// use tower_telemetry::server::RouteSource;
+///
+/// assert!(RouteSource::Middleware < RouteSource::Router);
+/// assert!(RouteSource::Router < RouteSource::Handler);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum RouteSource {

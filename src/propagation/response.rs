@@ -12,11 +12,18 @@ use opentelemetry::trace::SpanContext;
 /// `expose_headers`.
 ///
 /// ```
+/// use http::{Request, Response};
 /// use tower_telemetry::{TraceLayer, propagation::ResponsePropagation};
+#[doc = include_str!("../server/span_of.md")]
 ///
 /// let layer = TraceLayer::new()
-///     .with_response_propagation(ResponsePropagation::none().with_server_timing());
-/// # let _ = layer;
+///     .with_response_propagation(ResponsePropagation::none().with_traceresponse());
+/// # let handler = tower::service_fn(|_| async { Ok::<_, ()>(Response::new(String::new())) });
+/// # let (response, span) = exchange(layer, handler, Request::new(String::new()));
+/// # let (response, cx) = (response.unwrap(), span.span_context);
+/// // ... in the response to a request, whose span has the SpanContext `cx`:
+/// let named = format!("00-{}-{}-01", cx.trace_id(), cx.span_id());
+/// assert_eq!(response.headers["traceresponse"], named);
 /// ```
 #[must_use]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,13 +36,19 @@ const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 impl ResponsePropagation {
-    /// Nothing goes back: strangers need not know of traces.
+    /// Nothing goes back: strangers need not know of traces. This is the default.
+    ///
+    /// ```
+    /// use tower_telemetry::propagation::ResponsePropagation;
+    ///
+    /// assert_eq!(ResponsePropagation::none(), ResponsePropagation::default());
+    /// ```
     pub const fn none() -> Self {
         Self { traceresponse: false, server_timing: false }
     }
 
     /// Writes `traceresponse: 00-{trace id}-{span id}-{flags}`, which was a [draft of W3C][draft]. It
-    /// replaces one that the service has passed on from elsewhere.
+    /// replaces one that the service has passed on from elsewhere. Default: not.
     ///
     /// [draft]: https://www.w3.org/TR/2021/WD-trace-context-2-20211124/#traceresponse-header
     pub const fn with_traceresponse(mut self) -> Self {
@@ -45,7 +58,15 @@ impl ResponsePropagation {
 
     /// Writes `Server-Timing: trace;desc="00-{trace id}-{span id}-{flags}"`, which the
     /// [editor's draft] of W3C Trace Context has now and browsers show to scripts. A `trace` that the
-    /// service has written itself stays, and then no second one is written.
+    /// service has written itself stays, and then no second one is written. Default: not.
+    ///
+    /// ```
+    /// use tower_telemetry::propagation::ResponsePropagation;
+    ///
+    /// // Both headers.
+    /// let both = ResponsePropagation::none().with_traceresponse().with_server_timing();
+    /// assert_ne!(both, ResponsePropagation::none().with_traceresponse());
+    /// ```
     ///
     /// [editor's draft]: https://w3c.github.io/trace-context/
     pub const fn with_server_timing(mut self) -> Self {

@@ -5,7 +5,21 @@ use opentelemetry::{KeyValue, Value};
 use crate::semconv::keys;
 
 /// The old attribute names, which have been [deprecated since][renamed] the HTTP conventions became
-/// stable: `http.method`, `http.target`, `http.status_code` and others.
+/// stable: `http.method`, `http.target`, `http.status_code` and others. Default: a layer writes none.
+///
+/// ```
+/// use http::Request;
+/// use opentelemetry::KeyValue;
+/// use tower_telemetry::{TraceLayer, server::LegacyNames};
+#[doc = include_str!("../server/span_of.md")]
+///
+/// let layer = TraceLayer::new().with_legacy_names(LegacyNames::Instead);
+/// let request = Request::builder().uri("/items?page=2").body(String::new())?;
+/// let span = span_of(layer, request);
+/// assert!(span.attributes.contains(&KeyValue::new("http.target", "/items?page=2")));
+/// assert!(!span.attributes.iter().any(|attribute| attribute.key.as_str() == "url.path"));
+/// # Ok::<(), http::Error>(())
+/// ```
 ///
 /// [renamed]: https://opentelemetry.io/docs/specs/semconv/non-normative/http-migration/
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

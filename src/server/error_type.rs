@@ -113,18 +113,17 @@ impl ErrorType for Box<dyn Error + Send + Sync> {
 ///
 /// ```
 /// use http::{Request, Response};
+/// use opentelemetry::KeyValue;
 /// use tower::{BoxError, ServiceBuilder, service_fn};
 /// use tower_telemetry::{TraceLayer, server::ErrorTypeLayer};
+#[doc = include_str!("span_of.md")]
 ///
-/// let service = ServiceBuilder::new()
-///     .layer(TraceLayer::new())
-///     .layer(ErrorTypeLayer::new())
-///     .service(service_fn(|_: Request<String>| async {
-///         let error = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-///         // `error.type` is `connection_reset`.
-///         Err::<Response<String>, BoxError>(error.into())
-///     }));
-/// # let _ = service;
+/// let service = ServiceBuilder::new().layer(ErrorTypeLayer::new()).service(service_fn(|_| async {
+///     let error = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+///     Err::<Response<String>, BoxError>(error.into())
+/// }));
+/// let span = span_by(TraceLayer::new(), service, Request::new(String::new()));
+/// assert!(span.attributes.contains(&KeyValue::new("error.type", "connection_reset")));
 /// ```
 #[must_use]
 #[derive(Clone, Copy, Debug, Default)]
@@ -134,6 +133,14 @@ pub struct ErrorTypeLayer {
 
 impl ErrorTypeLayer {
     /// The layer, which says what errors are called and no more.
+    ///
+    /// ```
+    /// use tower::ServiceBuilder;
+    /// use tower_telemetry::{TraceLayer, server::ErrorTypeLayer};
+    ///
+    /// let layers = ServiceBuilder::new().layer(TraceLayer::new()).layer(ErrorTypeLayer::new());
+    /// # let _ = layers;
+    /// ```
     pub const fn new() -> Self {
         Self { exception_events: false }
     }
@@ -143,10 +150,18 @@ impl ErrorTypeLayer {
     /// logs][logs].
     ///
     /// ```
-    /// use tower_telemetry::server::ErrorTypeLayer;
+    /// use http::{Request, Response};
+    /// use tower::{ServiceBuilder, service_fn};
+    /// use tower_telemetry::{TraceLayer, server::ErrorTypeLayer};
+    #[doc = include_str!("span_of.md")]
     ///
-    /// let layer = ErrorTypeLayer::new().with_exception_events();
-    /// # let _ = layer;
+    /// let service = ServiceBuilder::new()
+    ///     .layer(ErrorTypeLayer::new().with_exception_events())
+    ///     .service(service_fn(|_| async {
+    ///         Err::<Response<String>, _>(std::io::Error::other("the disk is full"))
+    ///     }));
+    /// let span = span_by(TraceLayer::new(), service, Request::new(String::new()));
+    /// assert_eq!(span.events[0].name, "exception");
     /// ```
     ///
     /// [logs]: https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/

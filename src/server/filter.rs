@@ -37,31 +37,66 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Span, metrics and propagation.
+    /// Span, metrics and propagation. This is the default.
+    ///
+    /// ```
+    /// use tower_telemetry::server::Verdict;
+    ///
+    /// assert_eq!(Verdict::all(), Verdict::default());
+    /// ```
     pub const fn all() -> Self {
         Self { span: true, metrics: true, propagation: true }
     }
 
-    /// None of them.
+    /// None of them: the request passes through untouched.
+    ///
+    /// ```
+    /// use tower_telemetry::server::Verdict;
+    ///
+    /// let verdict = Verdict::none();
+    /// assert!(!verdict.has_span() && !verdict.has_metrics() && !verdict.has_propagation());
+    /// ```
     pub const fn none() -> Self {
         Self { span: false, metrics: false, propagation: false }
     }
 
     /// No span. The caller's is current instead, where [`RemoteParent`](crate::server::RemoteParent)
-    /// continues it, unless there is no propagation either.
+    /// continues it, unless there is no propagation either. Default: a span.
+    ///
+    /// ```
+    /// use tower_telemetry::server::Verdict;
+    ///
+    /// let verdict = Verdict::all().without_span();
+    /// assert!(!verdict.has_span() && verdict.has_propagation());
+    /// ```
     pub const fn without_span(mut self) -> Self {
         self.span = false;
         self
     }
 
-    /// No measurement.
+    /// No measurement. Default: measurements; a [`TraceLayer`](crate::TraceLayer) makes none as yet.
+    ///
+    /// ```
+    /// use tower_telemetry::server::Verdict;
+    ///
+    /// let verdict = Verdict::all().without_metrics();
+    /// assert!(!verdict.has_metrics() && verdict.has_span());
+    /// ```
     pub const fn without_metrics(mut self) -> Self {
         self.metrics = false;
         self
     }
 
     /// No headers: the request's are not read, so that a span has no parent from elsewhere, and the
-    /// response gets none.
+    /// response gets none. Default: both.
+    ///
+    /// ```
+    /// use tower_telemetry::server::Verdict;
+    ///
+    /// // A trace of its own for each request.
+    /// let verdict = Verdict::all().without_propagation();
+    /// assert!(!verdict.has_propagation() && verdict.has_span());
+    /// ```
     pub const fn without_propagation(mut self) -> Self {
         self.propagation = false;
         self

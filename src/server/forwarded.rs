@@ -22,16 +22,25 @@ const MAPPED_PREFIX: u8 = 96;
 /// [`never`](Self::never).
 ///
 /// ```
-/// use tower_telemetry::server::Forwarded;
+/// use http::Request;
+/// use opentelemetry::KeyValue;
+/// use tower_telemetry::{
+///     TraceLayer,
+///     server::{Connection, Forwarded},
+/// };
+#[doc = include_str!("span_of.md")]
 ///
-/// // One load balancer, which is the only way in.
-/// let one_proxy = Forwarded::from_proxies(1);
 /// // Proxies that can be told by their addresses, and that write `X-Forwarded-*` alone.
-/// let known_proxies = Forwarded::from_networks(["10.0.0.0/8", "::1"])?.with_only_x_forwarded();
+/// let proxies = Forwarded::from_networks(["10.0.0.0/8"])?.with_only_x_forwarded();
 ///
-/// assert_ne!(one_proxy, known_proxies);
-/// assert_eq!(Forwarded::default(), Forwarded::never());
-/// # Ok::<(), tower_telemetry::BuildError>(())
+/// let request = Request::builder()
+///     .header("forwarded", "for=203.0.113.66") // the client's own
+///     .header("x-forwarded-for", "203.0.113.66, 192.0.2.1, 10.0.0.7")
+///     .extension(Connection::new().with_peer("10.0.0.8:40000".parse()?))
+///     .body(String::new())?;
+/// let span = span_of(TraceLayer::new().with_forwarded(proxies), request);
+/// assert!(span.attributes.contains(&KeyValue::new("client.address", "192.0.2.1")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # What your proxies must do
@@ -93,6 +102,12 @@ pub(super) struct Seen<'a> {
 impl Forwarded {
     /// Believes no one: the headers are ignored, and the client is the connection's peer. This is
     /// the default.
+    ///
+    /// ```
+    /// use tower_telemetry::server::Forwarded;
+    ///
+    /// assert_eq!(Forwarded::never(), Forwarded::default());
+    /// ```
     pub fn never() -> Self {
         Self::default()
     }
@@ -105,12 +120,19 @@ impl Forwarded {
     /// address**; so it can if it reaches the server past a proxy.
     ///
     /// ```
-    /// use tower_telemetry::server::Forwarded;
+    /// use http::Request;
+    /// use opentelemetry::KeyValue;
+    /// use tower_telemetry::{TraceLayer, server::Forwarded};
+    #[doc = include_str!("span_of.md")]
     ///
     /// // A content delivery network in front of a load balancer.
     /// let forwarded = Forwarded::from_proxies(2);
-    /// assert_ne!(forwarded, Forwarded::from_proxies(1));
-    /// assert_eq!(Forwarded::from_proxies(0), Forwarded::never());
+    /// let request = Request::builder()
+    ///     .header("x-forwarded-for", "203.0.113.66, 192.0.2.1, 198.51.100.7")
+    ///     .body(String::new())?;
+    /// let span = span_of(TraceLayer::new().with_forwarded(forwarded), request);
+    /// assert!(span.attributes.contains(&KeyValue::new("client.address", "192.0.2.1")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn from_proxies(count: usize) -> Self {
         let trust = if count == 0 { Trust::Nobody } else { Trust::Proxies(count) };
@@ -155,10 +177,19 @@ impl Forwarded {
     /// Default: they write both.
     ///
     /// ```
-    /// use tower_telemetry::server::Forwarded;
+    /// use http::Request;
+    /// use opentelemetry::KeyValue;
+    /// use tower_telemetry::{TraceLayer, server::Forwarded};
+    #[doc = include_str!("span_of.md")]
     ///
     /// let forwarded = Forwarded::from_proxies(1).with_only_forwarded();
-    /// assert_ne!(forwarded, Forwarded::from_proxies(1));
+    /// let request = Request::builder()
+    ///     .header("forwarded", "for=192.0.2.1")
+    ///     .header("x-forwarded-proto", "https") // the client's own
+    ///     .body(String::new())?;
+    /// let span = span_of(TraceLayer::new().with_forwarded(forwarded), request);
+    /// assert!(span.attributes.contains(&KeyValue::new("url.scheme", "http")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// [rfc]: https://www.rfc-editor.org/rfc/rfc7239#section-4
@@ -171,10 +202,19 @@ impl Forwarded {
     /// ignored. Default: they write both.
     ///
     /// ```
-    /// use tower_telemetry::server::Forwarded;
+    /// use http::Request;
+    /// use opentelemetry::KeyValue;
+    /// use tower_telemetry::{TraceLayer, server::Forwarded};
+    #[doc = include_str!("span_of.md")]
     ///
     /// let forwarded = Forwarded::from_proxies(1).with_only_x_forwarded();
-    /// assert_ne!(forwarded, Forwarded::from_proxies(1));
+    /// let request = Request::builder()
+    ///     .header("forwarded", "for=203.0.113.66") // the client's own
+    ///     .header("x-forwarded-for", "192.0.2.1")
+    ///     .body(String::new())?;
+    /// let span = span_of(TraceLayer::new().with_forwarded(forwarded), request);
+    /// assert!(span.attributes.contains(&KeyValue::new("client.address", "192.0.2.1")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn with_only_x_forwarded(mut self) -> Self {
         self.written = Written::OnlyXForwarded;

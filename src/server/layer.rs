@@ -69,6 +69,22 @@ impl TraceLayer {
     }
 
     /// Takes spans from `provider`. Default: the global tracer provider.
+    ///
+    /// ```
+    /// use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
+    /// use tower_telemetry::TraceLayer;
+    ///
+    /// let exporter = InMemorySpanExporter::default();
+    /// let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+    /// let layer = TraceLayer::new().with_tracer_provider(&provider);
+    /// # use http::{Request, Response};
+    /// # use tower::{Layer, ServiceExt, service_fn};
+    /// # let an_item = |_: Request<()>| async { Ok::<_, std::io::Error>(Response::new(String::new())) };
+    /// # tokio_test::block_on(layer.layer(service_fn(an_item)).oneshot(Request::new(())))?;
+    /// // ... one request later:
+    /// assert_eq!(exporter.get_finished_spans()?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_tracer_provider<P>(self, provider: &P) -> Self
     where
         P: TracerProvider,
@@ -81,6 +97,29 @@ impl TraceLayer {
     }
 
     /// Reads the caller's span from the headers with `propagator`. Default: the global propagator.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use opentelemetry::{Context, baggage::BaggageExt, propagation::TextMapCompositePropagator};
+    /// use opentelemetry_sdk::propagation::BaggagePropagator;
+    /// use tower::service_fn;
+    /// use tower_telemetry::{TraceLayer, propagation::TraceContext};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// // Baggage, too.
+    /// let layer = TraceLayer::new().with_propagator(TextMapCompositePropagator::new(vec![
+    ///     Box::new(TraceContext::new()),
+    ///     Box::new(BaggagePropagator::new()),
+    /// ]));
+    /// let handler = service_fn(|_| async {
+    ///     let cx = Context::current();
+    ///     assert_eq!(cx.baggage().get("tenant").map(|tenant| tenant.as_str()), Some("acme"));
+    ///     Ok::<_, std::io::Error>(Response::new(String::new()))
+    /// });
+    /// let request = Request::builder().header("baggage", "tenant=acme").body(String::new())?;
+    /// # span_by(layer, handler, request);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_propagator<P>(self, propagator: P) -> Self
     where
         P: TextMapPropagator + Send + Sync + 'static,
@@ -90,7 +129,18 @@ impl TraceLayer {
         })
     }
 
-    /// What the environment said of layers that could not be used, if this layer has read it.
+    /// What the environment said of layers that could not be used, if this layer has read it: if it has
+    /// been given no [telemetry](Self::with_telemetry) that has. Default: nothing.
+    ///
+    /// ```
+    /// use tower_telemetry::TraceLayer;
+    ///
+    /// let layer = TraceLayer::new();
+    /// for warning in layer.warnings() {
+    ///     eprintln!("{warning}");
+    /// }
+    /// assert_eq!(layer.warnings(), []);
+    /// ```
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         self.config.providers.warnings()
@@ -121,6 +171,20 @@ impl TraceLayer {
     }
 
     /// What becomes of the span that a request's headers name. Default: [`RemoteParent::Continue`].
+    /// Replaces a [choice](Self::with_remote_parent_by) by request.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use opentelemetry::trace::SpanId;
+    /// use tower_telemetry::{TraceLayer, server::RemoteParent};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    /// let request = Request::builder().header("traceparent", caller).body(String::new())?;
+    /// let span = span_of(TraceLayer::new().with_remote_parent(RemoteParent::Ignore), request);
+    /// assert_eq!(span.parent_span_id, SpanId::INVALID);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_remote_parent(self, policy: RemoteParent) -> Self {
         self.with(|config| {
             config.remote_parent.always = policy;
@@ -149,7 +213,20 @@ impl TraceLayer {
         self.with(|config| config.remote_parent.by = Some(Arc::new(choose)))
     }
 
-    /// When a span ends. Default: [`SpanEnd::Body`], with the last frame of the response.
+    /// When a span ends. Default: [`SpanEnd::Body`], with the last frame of the response. Replaces a
+    /// [choice](Self::with_span_end_by) by response.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_telemetry::{TraceLayer, server::SpanEnd};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let layer = TraceLayer::new().with_span_end(SpanEnd::Head);
+    /// let span = span_of(layer, Request::new(String::new()));
+    /// // The span is the time to the head, and so has no attribute for it.
+    /// let time_to_head = "tower_telemetry.time_to_head";
+    /// assert!(span.attributes.iter().all(|attribute| attribute.key.as_str() != time_to_head));
+    /// ```
     pub fn with_span_end(self, end: SpanEnd) -> Self {
         self.with_settings(|settings| {
             settings.span_end.always = end;
@@ -202,6 +279,21 @@ impl TraceLayer {
     }
 
     /// In which headers a response names its span. Default: in none.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use tower_telemetry::{TraceLayer, propagation::ResponsePropagation};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let layer = TraceLayer::new()
+    ///     .with_response_propagation(ResponsePropagation::none().with_server_timing());
+    /// # let handler = tower::service_fn(|_| async { Ok::<_, ()>(Response::new(String::new())) });
+    /// # let (response, span) = exchange(layer, handler, Request::new(String::new()));
+    /// # let response = response.unwrap();
+    /// let timing = response.headers["server-timing"].to_str()?;
+    /// assert!(timing.contains(&span.span_context.trace_id().to_string()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_response_propagation(self, headers: ResponsePropagation) -> Self {
         self.with_settings(|settings| settings.response_propagation = headers)
     }
@@ -214,13 +306,15 @@ impl TraceLayer {
     /// `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`.
     ///
     /// ```
-    /// use http::Method;
+    /// use http::{Method, Request};
     /// use tower_telemetry::TraceLayer;
+    #[doc = include_str!("span_of.md")]
     ///
     /// let purge = Method::from_bytes(b"PURGE")?;
     /// let layer = TraceLayer::new().with_known_methods([Method::GET, Method::HEAD, purge]);
-    /// # let _ = layer;
-    /// # Ok::<(), http::method::InvalidMethod>(())
+    /// let request = Request::builder().method("PURGE").body(String::new())?;
+    /// assert_eq!(span_of(layer, request).name, "PURGE");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110#section-9.3
@@ -234,12 +328,19 @@ impl TraceLayer {
     /// Variable: `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS`.
     ///
     /// ```
+    /// use http::Request;
     /// use tower_telemetry::{HeaderSelector, TraceLayer};
+    #[doc = include_str!("span_of.md")]
     ///
     /// let layer = TraceLayer::new()
     ///     .with_request_headers(HeaderSelector::new(["x-request-id", "x-shop-*"])?);
-    /// # let _ = layer;
-    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// let request = Request::builder().header("x-request-id", "1f3870be").body(String::new())?;
+    /// let header = |attribute: &opentelemetry::KeyValue| {
+    ///     attribute.key.as_str() == "http.request.header.x-request-id"
+    ///         && attribute.value.to_string() == r#"["1f3870be"]"#
+    /// };
+    /// assert!(span_of(layer, request).attributes.iter().any(header));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn with_request_headers(self, headers: HeaderSelector) -> Self {
         self.with(|config| config.give(|given| given.request_headers = Some(headers)))
@@ -247,47 +348,162 @@ impl TraceLayer {
 
     /// The response's headers that are recorded, as `http.response.header.{name}`. Default: none.
     /// Variable: `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS`.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use http::Request;
+    /// use tower_telemetry::{HeaderSelector, TraceLayer};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let layer = TraceLayer::new().with_response_headers(HeaderSelector::new(["content-type"])?);
+    /// let app = Router::new().route("/", get(|| async { "an item" }));
+    /// let span = span_by(layer, app, Request::new(String::new()));
+    /// let header = |attribute: &opentelemetry::KeyValue| {
+    ///     attribute.key.as_str() == "http.response.header.content-type"
+    ///         && attribute.value.to_string() == r#"["text/plain; charset=utf-8"]"#
+    /// };
+    /// assert!(span.attributes.iter().any(header));
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
     pub fn with_response_headers(self, headers: HeaderSelector) -> Self {
         self.with(|config| config.give(|given| given.response_headers = Some(headers)))
     }
 
     /// Whose word counts for the client's address, the scheme and the host. Default: nobody's but the
-    /// connection's and the request's own.
+    /// connection's and the request's own, [`Forwarded::never`].
+    ///
+    /// ```
+    /// use http::Request;
+    /// use opentelemetry::KeyValue;
+    /// use tower_telemetry::{TraceLayer, server::Forwarded};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let request = Request::builder().header("x-forwarded-proto", "https").body(String::new())?;
+    /// let span = span_of(TraceLayer::new().with_forwarded(Forwarded::from_proxies(1)), request);
+    /// assert!(span.attributes.contains(&KeyValue::new("url.scheme", "https")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_forwarded(self, forwarded: Forwarded) -> Self {
         self.with(|config| config.forwarded = forwarded)
     }
 
     /// What is kept out of the spans. Default: [`Redaction::new`].
+    ///
+    /// ```
+    /// use http::Request;
+    /// use opentelemetry::KeyValue;
+    /// use tower_telemetry::{Redaction, TraceLayer};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let redaction = Redaction::new().with_path_patterns(["/reset/{token}"])?;
+    /// let request = Request::builder().uri("/reset/1f3870be").body(String::new())?;
+    /// let span = span_of(TraceLayer::new().with_redaction(redaction), request);
+    /// assert!(span.attributes.contains(&KeyValue::new("url.path", "/reset/REDACTED")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_redaction(self, redaction: Redaction) -> Self {
         self.with_settings(|settings| settings.redaction = redaction)
     }
 
-    /// Records the size of the response's body, `http.response.body.size`: the bytes that were handed
-    /// over. Default: not. The request's is counted by a
-    /// [layer of its own](crate::server::RequestBodySizeLayer).
+    /// Records the size of the response's body, [`http.response.body.size`][http]: the bytes that were
+    /// handed over. Default: not. A body that the span [does not wait for](SpanEnd::Head) has no size. The
+    /// request's is counted by a [layer of its own](crate::server::RequestBodySizeLayer).
+    ///
+    /// ```
+    /// use http::Request;
+    /// use opentelemetry::KeyValue;
+    /// use tower_telemetry::TraceLayer;
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let layer = TraceLayer::new().with_response_body_size();
+    /// let span = span_of(layer, Request::new(String::new())); // answered with "an item"
+    /// assert!(span.attributes.contains(&KeyValue::new("http.response.body.size", 7)));
+    /// ```
+    ///
+    /// [http]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/
     pub fn with_response_body_size(self) -> Self {
         self.with_settings(|settings| settings.response_size = true)
     }
 
-    /// Records `client.port`, where the client's address is known. Default: not.
+    /// Records [`client.port`][client], where whoever names the client's address names it, too. Default:
+    /// not.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use opentelemetry::KeyValue;
+    /// use tower_telemetry::{TraceLayer, server::Connection};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let connection = Connection::new().with_peer("192.0.2.1:40000".parse()?);
+    /// let request = Request::builder().extension(connection).body(String::new())?;
+    /// let span = span_of(TraceLayer::new().with_client_port(), request);
+    /// assert!(span.attributes.contains(&KeyValue::new("client.port", 40_000)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [client]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/client/
     pub fn with_client_port(self) -> Self {
         self.opt_in(|opt_in| opt_in.client_port = true)
     }
 
-    /// Records `network.local.address` and `network.local.port`, where a
+    /// Records [`network.local.address` and `network.local.port`][network], where a
     /// [`Connection`](crate::server::Connection) names them. Default: not.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use opentelemetry::KeyValue;
+    /// use tower_telemetry::{TraceLayer, server::Connection};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let connection = Connection::new().with_local("192.0.2.9:443".parse()?);
+    /// let request = Request::builder().extension(connection).body(String::new())?;
+    /// let span = span_of(TraceLayer::new().with_network_local(), request);
+    /// assert!(span.attributes.contains(&KeyValue::new("network.local.port", 443)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [network]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/network/
     pub fn with_network_local(self) -> Self {
         self.opt_in(|opt_in| opt_in.network_local = true)
     }
 
-    /// Records `network.transport`, where the connection is known: `tcp`, or `quic` for HTTP/3.
+    /// Records [`network.transport`][network], where the peer is known: `tcp`, or `quic` for HTTP/3.
     /// Default: not.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use opentelemetry::KeyValue;
+    /// use tower_telemetry::{TraceLayer, server::Connection};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let connection = Connection::new().with_peer("192.0.2.1:40000".parse()?);
+    /// let request = Request::builder().extension(connection).body(String::new())?;
+    /// let span = span_of(TraceLayer::new().with_network_transport(), request);
+    /// assert!(span.attributes.contains(&KeyValue::new("network.transport", "tcp")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [network]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/network/
     pub fn with_network_transport(self) -> Self {
         self.opt_in(|opt_in| opt_in.network_transport = true)
     }
 
-    /// Records `user_agent.synthetic.type`, `bot` or `test`, for user agents that are known to be
+    /// Records [`user_agent.synthetic.type`][agent], `bot` or `test`, for user agents that are known to be
     /// one. Default: not.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use opentelemetry::KeyValue;
+    /// use tower_telemetry::TraceLayer;
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let request = Request::builder().header("user-agent", "kube-probe/1.31").body(String::new())?;
+    /// let span = span_of(TraceLayer::new().with_user_agent_synthetic_type(), request);
+    /// assert!(span.attributes.contains(&KeyValue::new("user_agent.synthetic.type", "test")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [agent]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/user-agent/
     pub fn with_user_agent_synthetic_type(self) -> Self {
         self.opt_in(|opt_in| opt_in.user_agent_synthetic = true)
     }
@@ -297,6 +513,19 @@ impl TraceLayer {
     ///
     /// The [table](crate::server#legacy-names) has them. The sizes of the bodies are among them, so
     /// that of the response is recorded.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use opentelemetry::KeyValue;
+    /// use tower_telemetry::{TraceLayer, server::LegacyNames};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let layer = TraceLayer::new().with_legacy_names(LegacyNames::Beside);
+    /// let span = span_of(layer, Request::new(String::new()));
+    /// for key in ["http.response.status_code", "http.status_code"] {
+    ///     assert!(span.attributes.contains(&KeyValue::new(key, 200)));
+    /// }
+    /// ```
     pub fn with_legacy_names(self, names: LegacyNames) -> Self {
         self.with_settings(|settings| {
             settings.legacy_names = Some(names);
@@ -304,9 +533,23 @@ impl TraceLayer {
         })
     }
 
-    /// Names spans. Where `name` gives none, it is the default, `{method} {route}`. It should be [of
-    /// low cardinality][name]. Only [`ServerSpan::set_name`](crate::server::ServerSpan::set_name)
-    /// changes a name that was given.
+    /// Names spans. Where `name` gives none, or panics, it is the default, `{method} {route}`. It should
+    /// be [of low cardinality][name]. Only
+    /// [`ServerSpan::set_name`](crate::server::ServerSpan::set_name) changes a name that was given.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_telemetry::TraceLayer;
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let layer = TraceLayer::new().with_span_name(|request| {
+    ///     request.headers().contains_key("x-webhook").then(|| "webhook".into())
+    /// });
+    /// let request = Request::builder().header("x-webhook", "1").body(String::new())?;
+    /// assert_eq!(span_of(layer.clone(), request).name, "webhook");
+    /// assert_eq!(span_of(layer, Request::new(String::new())).name, "GET");
+    /// # Ok::<(), http::Error>(())
+    /// ```
     ///
     /// [name]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
     pub fn with_span_name<F>(self, name: F) -> Self
@@ -318,23 +561,28 @@ impl TraceLayer {
 }
 
 /// Hooks. A layer has as many as are registered. None is called for a request that is filtered; of
-/// one that is sampled out, none but `on_request`. One that panics breaks nothing: what it has set by
+/// one that is sampled out, at most `on_request`. One that panics breaks nothing: what it has set by
 /// then stays. The span is not the current one in a hook, which sets what it has to say through
 /// [`Attributes`].
 impl TraceLayer {
     /// Calls `hook` before the span starts. A sampler sees what it sets, unless it is one of
     /// [`SamplerBuilder`](crate::SamplerBuilder)'s, which look at no attribute; then it is called when
-    /// it is clear that the span records.
+    /// it is clear that the span records. Default: no hook.
     ///
     /// ```
+    /// use http::Request;
+    /// use opentelemetry::KeyValue;
     /// use tower_telemetry::TraceLayer;
+    #[doc = include_str!("span_of.md")]
     ///
     /// let layer = TraceLayer::new().on_request(|request, attributes| {
     ///     if request.headers().contains_key("x-tenant") {
     ///         attributes.set("shop.tenant", true);
     ///     }
     /// });
-    /// # let _ = layer;
+    /// let request = Request::builder().header("x-tenant", "acme").body(String::new())?;
+    /// assert!(span_of(layer, request).attributes.contains(&KeyValue::new("shop.tenant", true)));
+    /// # Ok::<(), http::Error>(())
     /// ```
     pub fn on_request<F>(self, hook: F) -> Self
     where
@@ -343,7 +591,30 @@ impl TraceLayer {
         self.with_settings(|settings| settings.hooks.request.push(Arc::new(hook)))
     }
 
-    /// Calls `hook` when the response's head is there.
+    /// Calls `hook` when the response's head is there. Default: no hook.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use opentelemetry::KeyValue;
+    /// use tower::service_fn;
+    /// use tower_telemetry::TraceLayer;
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// /// What the handler leaves among the response's extensions.
+    /// #[derive(Clone)]
+    /// struct CacheHit(bool);
+    ///
+    /// let layer = TraceLayer::new().on_response(|response, attributes| {
+    ///     if let Some(CacheHit(hit)) = response.extensions().get() {
+    ///         attributes.set("shop.cache_hit", *hit);
+    ///     }
+    /// });
+    /// let handler = service_fn(|_| async {
+    ///     Response::builder().extension(CacheHit(true)).body(String::new())
+    /// });
+    /// let span = span_by(layer, handler, Request::new(String::new()));
+    /// assert!(span.attributes.contains(&KeyValue::new("shop.cache_hit", true)));
+    /// ```
     pub fn on_response<F>(self, hook: F) -> Self
     where
         F: Fn(&ResponseHead<'_>, &mut Attributes<'_>) + Send + Sync + 'static,
@@ -352,7 +623,22 @@ impl TraceLayer {
     }
 
     /// Calls `hook` when the exchange has ended and is an error, before those of
-    /// [`on_end`](Self::on_end).
+    /// [`on_end`](Self::on_end). Default: no hook.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use opentelemetry::KeyValue;
+    /// use tower::service_fn;
+    /// use tower_telemetry::TraceLayer;
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let layer = TraceLayer::new().on_error(|ended, attributes| {
+    ///     attributes.set("shop.client_left", ended.error_type() == Some("cancelled"));
+    /// });
+    /// let handler = service_fn(|_| async { Response::builder().status(503).body(String::new()) });
+    /// let span = span_by(layer, handler, Request::new(String::new()));
+    /// assert!(span.attributes.contains(&KeyValue::new("shop.client_left", false)));
+    /// ```
     pub fn on_error<F>(self, hook: F) -> Self
     where
         F: Fn(&Ended<'_>, &mut Attributes<'_>) + Send + Sync + 'static,
@@ -360,7 +646,8 @@ impl TraceLayer {
         self.with_settings(|settings| settings.hooks.error.push(Arc::new(hook)))
     }
 
-    /// Calls `hook` when the exchange has ended, whichever way, just before the span does.
+    /// Calls `hook` when the exchange has ended, whichever way, just before the span does. Default: no
+    /// hook.
     ///
     /// ```
     /// use std::time::Duration;

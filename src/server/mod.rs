@@ -54,6 +54,9 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
 //!
+//! Examples further in say `span_of(layer, request)` for all of that, and `span_by(layer, service,
+//! request)` where the service is one of theirs: the span of one request, with the body read to its end.
+//!
 //! # Where to put it
 //!
 //! On the router, with [`Router::layer`], it sees every request that gets there, also those that

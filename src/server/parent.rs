@@ -22,10 +22,19 @@ use crate::{
 /// [`TraceContext`](crate::propagation::TraceContext), the default, is not.) A public edge is one line:
 ///
 /// ```
+/// use http::Request;
+/// use opentelemetry::trace::SpanId;
 /// use tower_telemetry::{TraceLayer, server::RemoteParent};
+#[doc = include_str!("span_of.md")]
 ///
 /// let edge = TraceLayer::new().with_remote_parent(RemoteParent::Link);
-/// # let _ = edge;
+///
+/// let caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+/// let request = Request::builder().header("traceparent", caller).body(String::new())?;
+/// let span = span_of(edge, request);
+/// assert_eq!(span.parent_span_id, SpanId::INVALID);
+/// assert_eq!(span.links[0].span_context.span_id(), SpanId::from_hex("b7ad6b7169203331")?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

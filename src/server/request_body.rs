@@ -19,21 +19,22 @@ use crate::server::ServerSpan;
 ///
 /// It is a layer of its own since it changes the type of the body that the service is given, to
 /// [`RequestBody`]; an axum router takes any. What passes through is otherwise unchanged. If the
-/// request is not recorded, nothing is counted.
+/// request is not recorded, nothing is counted. Default: without this layer, there is no such size.
 ///
 /// ```
 /// use axum::{Router, routing::post};
-/// use tower::ServiceBuilder;
+/// use http::Request;
+/// use opentelemetry::KeyValue;
 /// use tower_telemetry::{TraceLayer, server::RequestBodySizeLayer};
+#[doc = include_str!("span_of.md")]
 ///
-/// let app: Router = Router::new()
+/// let app = Router::new()
 ///     .route("/upload", post(|body: String| async move { body.len().to_string() }))
-///     .layer(
-///         ServiceBuilder::new()
-///             .layer(TraceLayer::new().with_response_body_size())
-///             .layer(RequestBodySizeLayer::new()),
-///     );
-/// # let _ = app;
+///     .layer(RequestBodySizeLayer::new());
+/// let request = Request::post("/upload").body("an item".to_owned())?;
+/// let span = span_by(TraceLayer::new(), app, request);
+/// assert!(span.attributes.contains(&KeyValue::new("http.request.body.size", 7)));
+/// # Ok::<(), http::Error>(())
 /// ```
 ///
 /// [`http.request.body.size`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/
@@ -45,6 +46,17 @@ pub struct RequestBodySizeLayer {
 
 impl RequestBodySizeLayer {
     /// The layer; it has no settings.
+    ///
+    /// ```
+    /// use tower::ServiceBuilder;
+    /// use tower_telemetry::{TraceLayer, server::RequestBodySizeLayer};
+    ///
+    /// // Inside of the layer that it counts for.
+    /// let layers = ServiceBuilder::new()
+    ///     .layer(TraceLayer::new().with_response_body_size())
+    ///     .layer(RequestBodySizeLayer::new());
+    /// # let _ = layers;
+    /// ```
     pub const fn new() -> Self {
         Self { _private: () }
     }

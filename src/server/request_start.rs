@@ -33,6 +33,20 @@ pub struct RequestStart(Instant);
 
 impl RequestStart {
     /// The request began then.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// use http::Request;
+    /// use tower_telemetry::{TraceLayer, server::RequestStart};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let queued = Instant::now() - Duration::from_secs(2);
+    /// let request = Request::builder().extension(RequestStart::at(queued)).body(String::new())?;
+    /// let span = span_of(TraceLayer::new(), request);
+    /// assert!(span.end_time.duration_since(span.start_time)? >= Duration::from_secs(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn at(instant: Instant) -> Self {
         Self(instant)

@@ -44,18 +44,21 @@ pub(super) fn target<B>(request: &Request<B>) -> &Uri {
 ///
 /// A [`TraceLayer`](crate::TraceLayer) around a whole router sees what never reaches a route: what a
 /// layer for authentication or a limit on the body has turned away, a 404. It comes too early to know
-/// the route. With this layer on the router it knows it all the same:
+/// the route. With this layer on the router it knows it all the same; how to serve the two is [over
+/// there](crate::server#where-to-put-it).
 ///
 /// ```
 /// use axum::{Router, routing::get};
-/// use tower::Layer;
+/// use http::Request;
 /// use tower_telemetry::{RouteLayer, TraceLayer};
+#[doc = include_str!("span_of.md")]
 ///
-/// let app: Router = Router::new()
+/// let app = Router::new()
 ///     .route("/items/{id}", get(|| async { "an item" }))
 ///     .layer(RouteLayer::new());
-/// let app: Router = Router::new().fallback_service(TraceLayer::new().layer(app));
-/// # let _ = app;
+/// let request = Request::builder().uri("/items/7").body(String::new())?;
+/// assert_eq!(span_by(TraceLayer::new(), app, request).name, "GET /items/{id}");
+/// # Ok::<(), http::Error>(())
 /// ```
 ///
 /// On a router that is mounted with `nest_service`, where axum tells those outside nothing, it does
@@ -80,14 +83,13 @@ impl RouteLayer {
     /// use http::{Request, Response};
     /// use tower::{ServiceBuilder, service_fn};
     /// use tower_telemetry::{RouteLayer, TraceLayer};
+    #[doc = include_str!("span_of.md")]
     ///
-    /// let report = ServiceBuilder::new()
-    ///     .layer(TraceLayer::new())
-    ///     .layer(RouteLayer::of("/report"))
-    ///     .service(service_fn(|_: Request<String>| async {
-    ///         Ok::<_, std::io::Error>(Response::new(String::new()))
-    ///     }));
-    /// # let _ = report;
+    /// let report = ServiceBuilder::new().layer(RouteLayer::of("/report")).service(service_fn(|_| async {
+    ///     Ok::<_, std::io::Error>(Response::new(String::new()))
+    /// }));
+    /// let span = span_by(TraceLayer::new(), report, Request::new(String::new()));
+    /// assert_eq!(span.name, "GET /report");
     /// ```
     pub fn of(route: impl Into<Cow<'static, str>>) -> Self {
         Self { pattern: Some(StringValue::from(route.into())) }

@@ -17,14 +17,17 @@ use crate::{
 /// The server span of a request, as far as those inside have a say in it: its route, its name, what
 /// kind of error it ended in.
 ///
-/// A [`TraceLayer`](crate::TraceLayer) leaves it among the request's extensions. With the feature
-/// `axum` a handler can take it as an argument. If the request is not recorded, there is one all the
-/// same and what it is told goes nowhere. All else (attributes, events) is set on the current span
-/// through OpenTelemetry's API.
+/// A [`TraceLayer`](crate::TraceLayer) leaves it among the request's extensions, where
+/// [`of`](Self::of) finds it. With the feature `axum` a handler can take it as an argument. If the
+/// request is not recorded, either gives one all the same, and what that is told goes nowhere. All else
+/// (attributes, events) is set on the current span through OpenTelemetry's API.
 ///
 /// ```
 /// use axum::{Router, extract::Path, http::StatusCode, routing::get};
+/// use http::Request;
+/// use opentelemetry::KeyValue;
 /// use tower_telemetry::{TraceLayer, server::ServerSpan};
+#[doc = include_str!("span_of.md")]
 ///
 /// async fn file(span: ServerSpan, Path(path): Path<String>) -> Result<String, StatusCode> {
 ///     // axum matched `/files/{*path}`; the handler knows better.
@@ -36,8 +39,12 @@ use crate::{
 ///     Ok(path)
 /// }
 ///
-/// let app: Router = Router::new().route("/files/{*path}", get(file)).layer(TraceLayer::new());
-/// # let _ = app;
+/// let app = Router::new().route("/files/{*path}", get(file));
+/// let request = Request::builder().uri("/files/lost+found/1").body(String::new())?;
+/// let span = span_by(TraceLayer::new(), app, request);
+/// assert_eq!(span.name, "GET /files/{bucket}/{name}");
+/// assert!(span.attributes.contains(&KeyValue::new("error.type", "disk_corrupt")));
+/// # Ok::<(), http::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ServerSpan(Option<Arc<Live>>);
@@ -47,13 +54,42 @@ impl ServerSpan {
         Self(Some(live))
     }
 
-    /// The span of the request that these extensions are of.
+    /// The span of the request that these extensions are of. Default, where no layer has left one: one
+    /// that [is not recording](Self::is_recording).
+    ///
+    /// ```
+    /// use http::Extensions;
+    /// use tower_telemetry::server::ServerSpan;
+    ///
+    /// let nobodys = ServerSpan::of(&Extensions::new());
+    /// nobodys.set_name("heard by nobody");
+    /// assert!(!nobodys.is_recording());
+    /// ```
     #[must_use]
     pub fn of(extensions: &Extensions) -> Self {
         extensions.get::<Self>().cloned().unwrap_or_default()
     }
 
-    /// Whether what it is told goes anywhere: the span records and has not ended.
+    /// Whether what it is told goes anywhere: the span records and has not ended. To be asked before
+    /// something that is costly to find out.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use tower::service_fn;
+    /// use tower_telemetry::{TraceLayer, server::ServerSpan};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let handler = service_fn(|request: Request<String>| async move {
+    ///     let span = ServerSpan::of(request.extensions());
+    ///     if span.is_recording() {
+    ///         let operation = request.body().split(" {").next().unwrap_or_default();
+    ///         span.set_name(operation.to_owned());
+    ///     }
+    ///     Ok::<_, std::io::Error>(Response::new(String::new()))
+    /// });
+    /// let request = Request::new("query Items { id }".to_owned());
+    /// assert_eq!(span_by(TraceLayer::new(), handler, request).name, "query Items");
+    /// ```
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.0.as_ref().is_some_and(|live| live.is_recording())
@@ -63,14 +99,45 @@ impl ServerSpan {
     /// cardinality][route]: a pattern, never the path.
     ///
     /// Counts as said by the handler: before what the router has matched, and only the first time. An
-    /// empty one says nothing.
+    /// empty one says nothing. Default: what the router has matched.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use tower::service_fn;
+    /// use tower_telemetry::{TraceLayer, server::ServerSpan};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let handler = service_fn(|request: Request<String>| async move {
+    ///     ServerSpan::of(request.extensions()).set_route("/reports/{year}");
+    ///     Ok::<_, std::io::Error>(Response::new(String::new()))
+    /// });
+    /// let span = span_by(TraceLayer::new(), handler, Request::new(String::new()));
+    /// assert_eq!(span.name, "GET /reports/{year}");
+    /// ```
     ///
     /// [route]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/
     pub fn set_route(&self, route: impl Into<Cow<'static, str>>) {
         self.set_route_from(RouteSource::Handler, route);
     }
 
-    /// The same, as said by somebody else; see [`RouteSource`] for who is believed.
+    /// The same as [`set_route`](Self::set_route), as said by somebody else; see [`RouteSource`] for who
+    /// is believed.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use tower::service_fn;
+    /// use tower_telemetry::{TraceLayer, server::{RouteSource, ServerSpan}};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let handler = service_fn(|request: Request<String>| async move {
+    ///     let span = ServerSpan::of(request.extensions());
+    ///     span.set_route_from(RouteSource::Router, "/reports/{year}");
+    ///     span.set_route_from(RouteSource::Middleware, "/reports");
+    ///     Ok::<_, std::io::Error>(Response::new(String::new()))
+    /// });
+    /// let span = span_by(TraceLayer::new(), handler, Request::new(String::new()));
+    /// assert_eq!(span.name, "GET /reports/{year}");
+    /// ```
     pub fn set_route_from(&self, source: RouteSource, route: impl Into<Cow<'static, str>>) {
         let route = route.into();
         if self.0.is_some() && !route.is_empty() {
@@ -84,8 +151,25 @@ impl ServerSpan {
         }
     }
 
-    /// The span's name, whatever the route says. Of several the last counts; an empty one says
-    /// nothing.
+    /// The span's name, whatever the route says, [of low cardinality][name]. Of several the last counts;
+    /// an empty one says nothing. Default: `{method} {route}`, or what
+    /// [`with_span_name`](crate::TraceLayer::with_span_name) gives.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use tower::service_fn;
+    /// use tower_telemetry::{TraceLayer, server::ServerSpan};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let handler = service_fn(|request: Request<String>| async move {
+    ///     ServerSpan::of(request.extensions()).set_name("graphql query");
+    ///     Ok::<_, std::io::Error>(Response::new(String::new()))
+    /// });
+    /// let span = span_by(TraceLayer::new(), handler, Request::new(String::new()));
+    /// assert_eq!(span.name, "graphql query");
+    /// ```
+    ///
+    /// [name]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
     pub fn set_name(&self, name: impl Into<Cow<'static, str>>) {
         if let Some(live) = &self.0 {
             let name = name.into();
@@ -96,9 +180,27 @@ impl ServerSpan {
         }
     }
 
-    /// What kind of error the request has failed with, [`error.type`], in place of the status code or
-    /// the type's name. It should be one of a few words. It says why a request failed and not that
-    /// it did: on the span of a response that is no error it does not appear.
+    /// What kind of error the request has failed with, [`error.type`]. It should be one of a few words,
+    /// of which the last counts. Default: the status code, or the name of the error's type.
+    ///
+    /// It says why a request failed and not that it did: on the span of a response that is no error it
+    /// does not appear. A client that went away remains `cancelled` and a panic `panic`, and of an error
+    /// of the service an [`ErrorTypeLayer`](crate::server::ErrorTypeLayer) has the last word.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use opentelemetry::KeyValue;
+    /// use tower::service_fn;
+    /// use tower_telemetry::{TraceLayer, server::ServerSpan};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let handler = service_fn(|request: Request<String>| async move {
+    ///     ServerSpan::of(request.extensions()).set_error_type("out_of_stock");
+    ///     Response::builder().status(503).body(String::new())
+    /// });
+    /// let span = span_by(TraceLayer::new(), handler, Request::new(String::new()));
+    /// assert!(span.attributes.contains(&KeyValue::new("error.type", "out_of_stock")));
+    /// ```
     ///
     /// [`error.type`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/
     pub fn set_error_type(&self, error_type: impl Into<Cow<'static, str>>) {
