@@ -107,7 +107,7 @@ impl Default for Config {
 
 impl SpanName {
     pub(super) fn of(&self, head: &RequestHead<'_>) -> Option<Cow<'static, str>> {
-        contained(|| (self.0)(head)).flatten()
+        contained(|| (self.0)(head)).flatten().filter(|name| !name.is_empty())
     }
 }
 

@@ -104,7 +104,6 @@ impl TraceLayer {
     /// use opentelemetry_sdk::propagation::BaggagePropagator;
     /// use tower::service_fn;
     /// use tower_telemetry::{TraceLayer, propagation::TraceContext};
-    #[doc = include_str!("span_of.md")]
     ///
     /// // Baggage, too.
     /// let layer = TraceLayer::new().with_propagator(TextMapCompositePropagator::new(vec![
@@ -117,7 +116,8 @@ impl TraceLayer {
     ///     Ok::<_, std::io::Error>(Response::new(String::new()))
     /// });
     /// let request = Request::builder().header("baggage", "tenant=acme").body(String::new())?;
-    /// # span_by(layer, handler, request);
+    /// # use tower::{Layer, ServiceExt};
+    /// # tokio_test::block_on(layer.layer(handler).oneshot(request))?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn with_propagator<P>(self, propagator: P) -> Self

@@ -206,6 +206,9 @@ impl ServerSpan {
     pub fn set_error_type(&self, error_type: impl Into<Cow<'static, str>>) {
         if let Some(live) = &self.0 {
             let error_type = error_type.into();
+            if error_type.is_empty() {
+                return;
+            }
             live.told.change(|facts| facts.error_type = Some(error_type.clone()));
         }
     }
