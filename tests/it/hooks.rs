@@ -98,6 +98,28 @@ fn a_hook_before_the_start_is_seen_by_the_sampler_and_the_others_wait_for_its_wo
 }
 
 #[test]
+fn what_a_hook_panics_with_may_panic_too() {
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            std::panic::panic_any(Self);
+        }
+    }
+
+    let span = span_of(
+        |layer| {
+            layer
+                .on_request(|_, _| std::panic::panic_any(Bomb))
+                .on_end(|_, _| std::panic::panic_any(Bomb))
+        },
+        Request::new(()),
+        failing(),
+    );
+    assert_eq!(span.attributes["http.response.status_code"], 500.into());
+}
+
+#[test]
 fn a_hook_that_panics_breaks_nothing() {
     let span = span_of(
         |layer| {
