@@ -531,6 +531,14 @@ fn a_response_names_its_span_if_it_is_asked_to_sampled_or_not() {
     assert_eq!(answer.headers()["server-timing"], format!("trace;desc=\"{id}\""));
     assert_eq!(answer.headers().get_all("traceresponse").iter().count(), 1);
 
+    // Nothing comes after this head that could do it.
+    let mut upgrade = response("");
+    *upgrade.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let answer = exchange(&layer, Request::new(()), upgrade);
+    let span = recorder.spans().remove(2).span_context;
+    let id = format!("00-{}-{}-01", span.trace_id(), span.span_id());
+    assert_eq!(answer.headers()["traceresponse"], id);
+
     let not_sampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
     let telemetry = Telemetry::builder().with_environment([("OTEL_TRACES_EXPORTER", "none")]);
     let telemetry = telemetry.build().unwrap();
