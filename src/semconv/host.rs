@@ -1,5 +1,7 @@
 //! Which server the client meant: host and port of the request.
 
+use std::net::Ipv6Addr;
+
 use http::{HeaderMap, Uri, header};
 
 /// A name is at most 253 characters; what is longer names no host.
@@ -35,6 +37,9 @@ pub(crate) fn parse(authority: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']')?;
+            // Nothing else is written in brackets. A zone is no part of the address.
+            let address = host.split_once('%').map_or(host, |(address, _)| address);
+            address.parse::<Ipv6Addr>().ok()?;
             (host, after.strip_prefix(':').or_else(|| after.is_empty().then_some("")))
         }
         None => match authority.split_once(':') {
@@ -78,6 +83,9 @@ mod tests {
             ("[]", None),
             ("[]:80", None),
             ("[::1", None),
+            ("[host]", None),
+            ("[127.0.0.1]:80", None),
+            ("[%eth0]", None),
             ("[::1]80", None),
             ("::1", None),
             ("host:port", None),
