@@ -64,7 +64,7 @@
 //!
 //! Around the whole router it sees more: what layers outside the routes turn away, such as one for
 //! authentication or a limit on the body. It comes before axum has routed, so a [`RouteLayer`] on the
-//! router tells it the route. `axum::serve` takes only axum's own body type; a router around it all
+//! router, added last, tells it the route. `axum::serve` takes only axum's own body type; a router around it all
 //! gives it that:
 //!
 //! ```

@@ -61,6 +61,24 @@ pub(super) fn target<B>(request: &Request<B>) -> &Uri {
 /// # Ok::<(), http::Error>(())
 /// ```
 ///
+/// It goes onto the router last. A layer that is added after it is outside of it, and what that turns
+/// away (for want of authentication, say) gets no route:
+///
+/// ```
+/// use axum::{Router, http::StatusCode, middleware::from_fn, routing::get};
+/// use http::Request;
+/// use tower_telemetry::{RouteLayer, TraceLayer};
+#[doc = include_str!("span_of.md")]
+///
+/// let app = Router::new()
+///     .route("/items/{id}", get(|| async { "an item" }))
+///     .layer(from_fn(|_: axum::extract::Request, _| async { StatusCode::UNAUTHORIZED }))
+///     .layer(RouteLayer::new());
+/// let request = Request::builder().uri("/items/7").body(String::new())?;
+/// assert_eq!(span_by(TraceLayer::new(), app, request).name, "GET /items/{id}");
+/// # Ok::<(), http::Error>(())
+/// ```
+///
 /// On a router that is mounted with `nest_service`, where axum tells those outside nothing, it does
 /// the same. Without a `TraceLayer` further out it does nothing. The request passes through as it is.
 #[must_use]
