@@ -2,7 +2,8 @@
 //!
 //! A proxy appends, so what is on the right of a list was written closest to us, and what is on its
 //! left by whoever wanted to. All lists are therefore read from the right, and nothing on the left
-//! can change how what is right of it is read.
+//! can change how what is right of it is read. A line that somebody has marked as sensitive is as long
+//! as it is and says nothing.
 
 use std::{borrow::Cow, iter, net::IpAddr};
 
@@ -62,7 +63,10 @@ impl<'a> Element<'a> {
 /// is there, as `None`: it stands for a proxy, too.
 pub(crate) fn elements(headers: &HeaderMap) -> impl Iterator<Item = Option<Element<'_>>> {
     let lines = headers.get_all(header::FORWARDED).iter().rev();
-    lines.flat_map(|line| quoted_list(line.as_bytes())).map(|bytes| element(text(bytes)?))
+    let elements = lines.flat_map(|line| {
+        quoted_list(line.as_bytes()).map(|bytes| text(bytes).filter(|_| !line.is_sensitive()))
+    });
+    elements.map(|text| element(text?))
 }
 
 /// The addresses in `X-Forwarded-For` from the right; `None` is one that is none.
@@ -113,9 +117,12 @@ fn plain_list<'a>(
     name: &HeaderName,
 ) -> impl Iterator<Item = Option<&'a str>> + use<'a> {
     let lines = headers.get_all(name).iter().rev();
-    let values = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-    values.filter(|value| !is_empty(value)).map(|value| {
-        let value = text(value)?;
+    let values = lines.flat_map(|line| {
+        let values = line.as_bytes().rsplit(|byte| *byte == b',').filter(|value| !is_empty(value));
+        values.map(|value| text(value).filter(|_| !line.is_sensitive()))
+    });
+    values.map(|value| {
+        let value = value?;
         let bare = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
         Some(bare.unwrap_or(value))
     })

@@ -23,7 +23,7 @@ pub(crate) fn server<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<(&'a st
             let (host, None) = (hosts.next()?, hosts.next()) else {
                 return None;
             };
-            parse(host.to_str().ok()?)
+            parse(host.to_str().ok().filter(|_| !host.is_sensitive())?)
         }
     }
 }

@@ -116,7 +116,7 @@ impl<'a> Description<'a> {
             list.push(KeyValue::new(keys::CLIENT_ADDRESS, intern::address(address)));
         }
         if let Some(agent) = headers.get(header::USER_AGENT) {
-            let text = String::from_utf8_lossy(agent.as_bytes());
+            let text = redaction.header(&header::USER_AGENT, agent);
             list.push(KeyValue::new(keys::USER_AGENT_ORIGINAL, intern::shared(&text)));
             if self.config.opt_in.user_agent_synthetic
                 && let Some(synthetic) = user_agent::synthetic_type(agent.as_bytes())

@@ -11,8 +11,8 @@ use tower_telemetry::{
     HeaderSelector, Redaction, Telemetry, TraceLayer, Warning,
     propagation::ResponsePropagation,
     server::{
-        Connection, ErrorTypeLayer, LegacyNames, RequestBody, RequestBodySizeLayer, ServerSpan,
-        SpanEnd,
+        Connection, ErrorTypeLayer, Forwarded, LegacyNames, RequestBody, RequestBodySizeLayer,
+        ServerSpan, SpanEnd,
     },
 };
 
@@ -59,6 +59,52 @@ fn headers_that_are_asked_for_are_recorded_as_lists_and_no_secret_with_them() {
     }
     assert!(!span.attributes.contains_key("http.request.header.x-other"));
     assert!(!span.attributes.contains_key("http.request.header.absent"));
+}
+
+#[test]
+fn what_is_marked_as_sensitive_is_in_no_other_attribute_either() {
+    let names = [
+        "user-agent",
+        "host",
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+    ];
+    let request = |sensitive: bool| {
+        let lines =
+            ["s3cret/1", "s3cret.example", "for=192.0.2.1;host=s3cret.example", "192.0.2.1"];
+        let lines = lines.into_iter().chain(["https", "s3cret.example"]);
+        let mut request = Request::new(());
+        for (name, line) in names.into_iter().zip(lines) {
+            let mut value = HeaderValue::from_static(line);
+            value.set_sensitive(sensitive);
+            request.headers_mut().insert(name, value);
+        }
+        request
+    };
+    let span = |sensitive, set_up: fn(TraceLayer) -> TraceLayer| {
+        let set_up = |layer: TraceLayer| {
+            let layer = layer.with_forwarded(Forwarded::from_proxies(1));
+            set_up(layer.with_legacy_names(LegacyNames::Beside))
+        };
+        span_of(set_up, request(sensitive), response(""))
+    };
+    let clear = span(false, |layer| layer);
+    assert_eq!(clear.attributes["user_agent.original"], "s3cret/1".into());
+    assert_eq!(clear.attributes["server.address"], "s3cret.example".into());
+    assert_eq!(clear.attributes["client.address"], "192.0.2.1".into());
+
+    for set_up in [|layer| layer, |layer: TraceLayer| layer.with_redaction(Redaction::off())]
+        as [fn(TraceLayer) -> TraceLayer; 2]
+    {
+        let span = span(true, set_up);
+        assert_eq!(span.attributes["user_agent.original"], "REDACTED".into());
+        assert_eq!(span.attributes["url.scheme"], "http".into());
+        let texts: Vec<_> = span.attributes.values().map(ToString::to_string).collect();
+        let told = texts.iter().find(|text| text.contains("s3cret") || text.contains("192.0.2.1"));
+        assert_eq!(told, None);
+    }
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn rows() -> Vec<Row> {
             &["user_agent.original"],
             "recommended",
             "sent",
-            "as sent",
+            "as sent; redacted",
             Some(|case| header(case, "user-agent", "curl/8.0")),
         ),
         row(
