@@ -152,11 +152,13 @@ impl Live {
     /// What it means that the guard was let go of.
     pub(crate) fn outcome_of_drop(&self, panicking: bool) -> Outcome {
         let length = self.length.load(Relaxed);
-        if self.inside.load(Relaxed) || panicking {
+        if self.inside.load(Relaxed) {
             Outcome::Panicked
         } else if length != UNKNOWN && self.sent.load(Relaxed) >= length {
             // A server stops asking once it has sent as much as the head has announced.
             Outcome::Complete
+        } else if panicking {
+            Outcome::Panicked
         } else {
             Outcome::Cancelled
         }

@@ -306,6 +306,21 @@ fn panic_in_the_body_marks_the_span_panicked_and_keeps_the_status_code() {
 }
 
 #[test]
+fn unwinding_from_elsewhere_after_all_that_was_announced_is_no_panic() {
+    let recorder = Recorder::new();
+    let mut script = Script::new([Step::Data("a")]);
+    script.size_hint = SizeHint::with_exact(1);
+    let mut body = task::spawn(body(&recorder, script));
+    assert_ready_ok!(frame!(body).map(Option::unwrap));
+    let unwinding = AssertUnwindSafe(move || {
+        let _body = body;
+        panic!("what holds the body panics, as it was told to");
+    });
+    assert!(catch_unwind(unwinding).is_err());
+    assert_fine(&recorder.span(), "200");
+}
+
+#[test]
 fn unwinding_from_elsewhere_is_no_cancellation() {
     let recorder = Recorder::new();
     let body = body(&recorder, Script::new([Step::Data("a")]));
