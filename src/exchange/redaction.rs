@@ -37,8 +37,15 @@ const SECRET_HEADERS: [&str; 9] = [
 ];
 
 /// The headers whose value is a URL.
-const URL_HEADERS: [&str; 5] =
-    ["content-location", "location", "referer", "x-original-url", "x-rewrite-url"];
+const URL_HEADERS: [&str; 7] = [
+    "content-location",
+    "location",
+    "referer",
+    "x-forwarded-uri",
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-url",
+];
 
 /// What is replaced by `REDACTED` in a span's URLs, queries, paths and headers.
 ///
@@ -50,7 +57,7 @@ const URL_HEADERS: [&str; 5] =
 /// | values of [captured][HeaderSelector] headers | those of `authorization`, `cookie`, `proxy-authorization`, `set-cookie`, `x-amz-security-token`, `x-api-key`, `x-auth-token`, `x-csrf-token`, `x-xsrf-token` | [`with_headers`](Self::with_headers) |
 ///
 /// A captured header whose value is a URL (`location`, `content-location`, `referer`,
-/// `x-original-url`, `x-rewrite-url`) is redacted as one. Names stay, and so does all else, byte for
+/// `x-forwarded-uri`, `x-original-uri`, `x-original-url`, `x-rewrite-url`) is redacted as one. Names stay, and so does all else, byte for
 /// byte. A percent-encoded key or segment is read as the server would read it, so that encoding hides
 /// nothing.
 ///
@@ -359,7 +366,12 @@ enum Query {
 impl Query {
     fn redacts(&self, pair: &str) -> bool {
         let (key, has_value) = pair.split_once('=').map_or((pair, false), |(key, _)| (key, true));
-        let is = |listed: &str| decoded(key).eq(listed.bytes());
+        // In a form `+` is a space; whether this is one, only the service knows.
+        let as_form = key.contains('+').then(|| key.replace('+', " "));
+        let is = |listed: &str| {
+            let form = as_form.as_deref().is_some_and(|key| decoded(key).eq(listed.bytes()));
+            form || decoded(key).eq(listed.bytes())
+        };
         match self {
             Self::Secrets => has_value && SECRET_KEYS.iter().any(|listed| is(listed)),
             Self::Listed(keys) => has_value && keys.iter().any(|listed| is(listed)),
@@ -504,6 +516,26 @@ mod tests {
     use super::*;
 
     const NONE: [&str; 0] = [];
+
+    #[test]
+    fn a_plus_in_a_key_may_be_a_space() {
+        let listed = Redaction::new().with_query_keys(["my key", "a+b"]);
+        assert_eq!(
+            listed.query("my+key=1&my%20key=2&my%2Bkey=3&a+b=4&a%2bb=5"),
+            "my+key=REDACTED&my%20key=REDACTED&my%2Bkey=3&a+b=REDACTED&a%2bb=REDACTED"
+        );
+        let allowed = Redaction::new().with_only_query_keys(["my key"]);
+        assert_eq!(allowed.query("my+key=1&mykey=2"), "my+key=1&mykey=REDACTED");
+    }
+
+    #[test]
+    fn the_target_that_a_proxy_has_rewritten_is_a_url() {
+        for name in ["x-original-uri", "x-forwarded-uri", "x-original-url", "x-rewrite-url"] {
+            let (name, value) =
+                (HeaderName::from_static(name), HeaderValue::from_static("/a?sig=s3cret"));
+            assert_eq!(Redaction::new().header(&name, &value), "/a?sig=REDACTED", "{name}");
+        }
+    }
 
     #[test]
     fn values_of_secret_keys_are_replaced_and_all_else_stays() {
