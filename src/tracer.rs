@@ -2,12 +2,13 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 use opentelemetry::{
-    Context, global,
-    trace::{Span, SpanBuilder, SpanContext, TraceContextExt, Tracer, TracerProvider},
+    Context, SpanId, TraceFlags, TraceId,
+    global::{self, BoxedTracer},
+    trace::{Span, SpanBuilder, SpanContext, TraceContextExt, TraceState, Tracer, TracerProvider},
 };
 
 use crate::scope::scope;
@@ -30,8 +31,15 @@ pub(crate) struct Started {
     pub(crate) cx: Context,
     /// Whether anything that is set on the span goes anywhere.
     pub(crate) recording: bool,
-    /// Whether the tracer made a span of its own: a no-op tracer hands the parent's through.
+    /// Whether the tracer made a span of its own.
     pub(crate) fresh: bool,
+}
+
+impl Started {
+    /// No span was made: the caller's stays the parent of whatever is called.
+    pub(crate) fn nothing(parent_cx: Context) -> Self {
+        Self { cx: parent_cx, recording: false, fresh: false }
+    }
 }
 
 impl<T> StartSpan for T
@@ -52,9 +60,8 @@ where
             // nothing.
             parent_cx.with_remote_span_context(span.span_context().clone())
         } else {
-            // No span was made: no provider, one that is shut down, or a suppressed Context. The
-            // caller's span stays the parent of whatever is called.
-            parent_cx.clone()
+            // The provider is shut down, or the Context suppressed.
+            return Started::nothing(parent_cx.clone());
         };
         Started { cx, recording, fresh }
     }
@@ -90,28 +97,68 @@ impl TracerSource {
         Self::Given(Arc::new(provider.tracer_with_scope(scope())))
     }
 
-    pub(crate) fn start(&self, builder: SpanBuilder, parent_cx: &Context) -> Started {
-        let cell = match self {
-            Self::Given(tracer) => return tracer.start(builder, parent_cx),
-            Self::Global(cell) => cell,
+    /// The tracer of this request; none if there is no provider that makes spans.
+    pub(crate) fn of_request(&self) -> Option<OfRequest<'_>> {
+        let kept = match self {
+            Self::Given(tracer) => return Some(OfRequest::Known(tracer.as_ref())),
+            Self::Global(kept) => kept,
         };
-        if let Some(tracer) = cell.get() {
-            return tracer.start(builder, parent_cx);
+        if let Some(tracer) = kept.get() {
+            return Some(OfRequest::Known(tracer.as_ref()));
         }
         let tracer = global::tracer_with_scope(scope());
-        let started = StartSpan::start(&tracer, builder, parent_cx);
-        if started.fresh {
-            cell.get_or_init(|| Arc::new(tracer));
-        }
-        started
+        (!is_noop(&tracer)).then_some(OfRequest::Asked { tracer, kept })
     }
+}
 
+/// The tracer that one request's span is to be started on.
+pub(crate) enum OfRequest<'a> {
+    Known(&'a dyn StartSpan),
+    /// The global one, to be kept if it really makes a span: it may have been shut down.
+    Asked {
+        tracer: BoxedTracer,
+        kept: &'a OnceLock<Arc<dyn StartSpan>>,
+    },
+}
+
+impl OfRequest<'_> {
     pub(crate) fn wants_start_attributes(&self, parent_cx: &Context) -> bool {
         match self {
-            Self::Global(_) => true,
-            Self::Given(tracer) => tracer.wants_start_attributes(parent_cx),
+            Self::Known(tracer) => tracer.wants_start_attributes(parent_cx),
+            Self::Asked { .. } => true,
         }
     }
+
+    pub(crate) fn start(self, builder: SpanBuilder, parent_cx: &Context) -> Started {
+        match self {
+            Self::Known(tracer) => tracer.start(builder, parent_cx),
+            Self::Asked { tracer, kept } => {
+                let started = StartSpan::start(&tracer, builder, parent_cx);
+                if started.fresh {
+                    kept.get_or_init(|| Arc::new(tracer));
+                }
+                started
+            }
+        }
+    }
+}
+
+/// Whether it is the tracer of a program that has set no provider: that one hands a parent through as
+/// if it were a span. Any other is asked under a parent that was not sampled, in a Context in which
+/// telemetry is suppressed, so that no span comes of it.
+fn is_noop(tracer: &BoxedTracer) -> bool {
+    static NOWHERE: LazyLock<Context> = LazyLock::new(|| {
+        let parent = SpanContext::new(
+            TraceId::from(1),
+            SpanId::from(1),
+            TraceFlags::NOT_SAMPLED,
+            true,
+            TraceState::NONE,
+        );
+        Context::new().with_remote_span_context(parent).with_telemetry_suppressed()
+    });
+    let span = tracer.build_with_context(SpanBuilder::from_name("HTTP"), &NOWHERE);
+    span.span_context() == NOWHERE.span().span_context()
 }
 
 impl fmt::Debug for TracerSource {

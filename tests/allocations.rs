@@ -161,6 +161,15 @@ fn a_request_that_is_filtered_allocates_nothing() {
     assert_eq!(over_bare_with(filtered, &SamplerBuilder::new(), Some(SAMPLED), 1), 0);
 }
 
+#[test]
+fn a_layer_without_a_provider_allocates_next_to_nothing() {
+    // The span that OpenTelemetry makes where there is none, in a box.
+    let mut service = TraceLayer::new().layer(bare(1));
+    count(&mut service, request(Some(SAMPLED)));
+    let layered = count(&mut service, request(Some(SAMPLED)));
+    assert!(layered - count(&mut bare(1), request(None)) <= 1, "{layered}");
+}
+
 /// So that the figures above are of what they say.
 #[test]
 fn what_is_counted_is_a_span_with_these_attributes() {

@@ -121,7 +121,9 @@ impl Guard {
             // No description: `error.type` and the status code say all there is to say.
             span.set_status(Status::error(""));
         }
-        span.end_with_timestamp(live.started_at() + duration);
+        // A processor of the user's may panic; in a drop, while something else does, that would be
+        // the end of the program.
+        contained(|| span.end_with_timestamp(live.started_at() + duration));
     }
 }
 

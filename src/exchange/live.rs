@@ -72,6 +72,8 @@ pub(crate) struct Known {
     /// Whether the name was given by the user, so that a route does not change it.
     pub(crate) named: bool,
     pub(crate) route: Option<Route>,
+    /// Whether it is on the span already, where it can only stay.
+    pub(crate) route_is_written: bool,
     /// What hooks have set.
     pub(crate) hook_keys: Vec<Key>,
 }
@@ -217,7 +219,9 @@ impl Live {
         let sized = settings.response_size && has_response && outcome != Outcome::Answered;
         let time_to_head = Duration::from_nanos(head_after).as_secs_f64();
         let attributes = [
-            route.map(|route| KeyValue::new(keys::HTTP_ROUTE, route.pattern.clone())),
+            route
+                .filter(|_| !known.route_is_written)
+                .map(|route| KeyValue::new(keys::HTTP_ROUTE, route.pattern.clone())),
             status_code.map(|status_code| {
                 KeyValue::new(keys::HTTP_RESPONSE_STATUS_CODE, i64::from(status_code.as_u16()))
             }),

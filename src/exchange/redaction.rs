@@ -24,23 +24,26 @@ const SECRET_KEYS: [&str; 7] = [
 ];
 
 /// The headers that exist to carry credentials. The conventions list none.
-const SECRET_HEADERS: [&str; 9] = [
+const SECRET_HEADERS: [&str; 5] = [
     "authorization",
     "cookie",
     "proxy-authorization",
+    // Where browsers, which can set no other on a websocket, put a token.
+    "sec-websocket-protocol",
     "set-cookie",
-    "x-amz-security-token",
-    "x-api-key",
-    "x-auth-token",
-    "x-csrf-token",
-    "x-xsrf-token",
 ];
 
-/// The headers whose value is a URL.
-const URL_HEADERS: [&str; 7] = [
+/// What is in the names of those that proxies and products have of their own: `x-auth-token`,
+/// `x-api-key`, `cf-access-jwt-assertion`.
+const SECRET_PARTS: [&str; 6] = ["token", "secret", "password", "jwt", "api-key", "apikey"];
+
+/// The headers whose value is a URL, or has one in it.
+const URL_HEADERS: [&str; 9] = [
     "content-location",
+    "link",
     "location",
     "referer",
+    "refresh",
     "x-forwarded-uri",
     "x-original-uri",
     "x-original-url",
@@ -54,12 +57,12 @@ const URL_HEADERS: [&str; 7] = [
 /// | query values | those of [seven keys][url]: `AWSAccessKeyId`, `Signature`, `sig`, `X-Goog-Signature`, `X-Amz-Signature`, `X-Amz-Credential`, `X-Amz-Security-Token` | [`with_query_keys`](Self::with_query_keys), [`with_only_query_keys`](Self::with_only_query_keys) |
 /// | userinfo of a URL | [always][url]: `https://REDACTED:REDACTED@host/` | [`off`](Self::off) |
 /// | path segments | none | [`with_path_patterns`](Self::with_path_patterns) |
-/// | values of [captured][HeaderSelector] headers | those of `authorization`, `cookie`, `proxy-authorization`, `set-cookie`, `x-amz-security-token`, `x-api-key`, `x-auth-token`, `x-csrf-token`, `x-xsrf-token` | [`with_headers`](Self::with_headers) |
+/// | values of [captured][HeaderSelector] headers | those of `authorization`, `cookie`, `proxy-authorization`, `sec-websocket-protocol`, `set-cookie`, and of names with `token`, `secret`, `password`, `jwt`, `api-key` or `apikey` in them | [`with_headers`](Self::with_headers) |
 ///
-/// A captured header whose value is a URL (`location`, `content-location`, `referer`,
-/// `x-forwarded-uri`, `x-original-uri`, `x-original-url`, `x-rewrite-url`) is redacted as one. Names stay, and so does all else, byte for
-/// byte. A percent-encoded key or segment is read as the server would read it, so that encoding hides
-/// nothing.
+/// A captured header whose value is a URL (`location`, `content-location`, `link`, `referer`, `refresh`,
+/// `x-forwarded-uri`, `x-original-uri`, `x-original-url`, `x-rewrite-url`) is redacted as one. Names
+/// stay, and so does all else, byte for byte. A percent-encoded key or segment is read as the server
+/// would read it, so that encoding hides nothing.
 ///
 /// A header value that is marked as [sensitive](HeaderValue::is_sensitive) is redacted under every
 /// policy: whoever marked it has decided.
@@ -212,7 +215,7 @@ impl Redaction {
         Ok(self)
     }
 
-    /// The headers whose values are redacted where they are captured. Default: the nine in the
+    /// The headers whose values are redacted where they are captured. Default: those in the
     /// [table](Self).
     ///
     /// Names or globs, as in [`HeaderSelector::new`]. They replace the list that was there; without
@@ -338,7 +341,11 @@ impl Redaction {
     /// A header's value as it may be recorded. Bytes that are not UTF-8 become `U+FFFD`.
     pub(crate) fn header<'a>(&self, name: &HeaderName, value: &'a HeaderValue) -> Cow<'a, str> {
         let listed = || match &self.headers {
-            Headers::Secrets => SECRET_HEADERS.contains(&name.as_str()),
+            Headers::Secrets => {
+                let name = name.as_str();
+                SECRET_HEADERS.contains(&name)
+                    || SECRET_PARTS.iter().any(|part| name.contains(part))
+            }
             Headers::Listed(headers) => headers.selects(name),
         };
         if value.is_sensitive() || listed() {
@@ -735,7 +742,9 @@ mod tests {
         let text = |redaction: &Redaction, name| {
             redaction.header(&HeaderName::from_static(name), &value).into_owned()
         };
-        for name in SECRET_HEADERS {
+        let named =
+            ["x-auth-token", "x-api-key", "cf-access-jwt-assertion", "x-forwarded-access-token"];
+        for name in SECRET_HEADERS.into_iter().chain(named) {
             assert_eq!(text(&Redaction::new(), name), "REDACTED");
             assert_eq!(text(&Redaction::off(), name), "s3cret");
             assert_eq!(text(&Redaction::new().with_headers(NONE).unwrap(), name), "s3cret");

@@ -52,7 +52,7 @@ const FLAVOR: &str = "http.flavor";
 pub(crate) const TARGET: &str = "http.target";
 /// The whole of it.
 pub(crate) const URL: &str = "http.url";
-/// Host and port in one, where the port is not the scheme's own.
+/// Host and port in one, the port if it is written down.
 pub(crate) const HOST: &str = "http.host";
 
 /// What the old names took apart differently.

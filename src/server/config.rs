@@ -23,6 +23,7 @@ pub(super) struct Config {
     pub(super) forwarded: Forwarded,
     pub(super) classifier: Option<Classifier>,
     pub(super) span_name: Option<SpanName>,
+    pub(super) route_before_start: bool,
     pub(super) opt_in: OptIn,
     /// What counts, of what the code says, and else the environment.
     pub(super) known_methods: KnownMethods,
@@ -94,6 +95,7 @@ impl Default for Config {
             forwarded: Forwarded::never(),
             classifier: None,
             span_name: None,
+            route_before_start: false,
             opt_in: OptIn::default(),
             known_methods: KnownMethods::default(),
             request_headers: CapturedHeaders::new(HeaderSelector::none(), keys::REQUEST_HEADER),

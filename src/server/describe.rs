@@ -86,7 +86,13 @@ impl<'a> Description<'a> {
             .head
             .route()
             .map(|pattern| Route { source: RouteSource::Router, pattern: intern::shared(pattern) });
-        Known { method: self.method, named: self.named, route, hook_keys: self.hook_keys }
+        Known {
+            method: self.method,
+            named: self.named,
+            route_is_written: self.config.route_before_start && route.is_some(),
+            route,
+            hook_keys: self.hook_keys,
+        }
     }
 
     fn gather(&mut self) {
@@ -123,6 +129,11 @@ impl<'a> Description<'a> {
             {
                 list.push(KeyValue::new(keys::USER_AGENT_SYNTHETIC_TYPE, synthetic));
             }
+        }
+        if self.config.route_before_start
+            && let Some(route) = self.head.route()
+        {
+            list.push(KeyValue::new(keys::HTTP_ROUTE, intern::shared(route)));
         }
         self.config.request_headers.capture(headers, redaction, &mut list);
         self.attributes = list;

@@ -111,6 +111,35 @@ impl ErrorType for Box<dyn Error + Send + Sync> {
 /// nothing of the errors that pass through it, so it knows no more of them. The errors of the
 /// response's body stay with their type's name.
 ///
+/// What is boxed can be told by an error of your own that it is turned into, which is how a timeout of
+/// tower's becomes `timeout`:
+///
+/// ```
+/// use std::{borrow::Cow, time::Duration};
+///
+/// use tower::{BoxError, ServiceBuilder, timeout::error::Elapsed};
+/// use tower_telemetry::{TraceLayer, server::{ErrorType, ErrorTypeLayer}};
+///
+/// struct ShopError(BoxError);
+///
+/// impl ErrorType for ShopError {
+///     fn error_type(&self) -> Cow<'static, str> {
+///         if self.0.is::<Elapsed>() { "timeout".into() } else { self.0.error_type() }
+///     }
+/// }
+///
+/// assert_eq!(ShopError(Elapsed::new().into()).error_type(), "timeout");
+///
+/// let layers = ServiceBuilder::new()
+///     .layer(TraceLayer::new())
+///     .layer(ErrorTypeLayer::new())
+///     .map_err(ShopError)
+///     .timeout(Duration::from_secs(5));
+/// # let _ = layers;
+/// ```
+///
+/// # Example: an error of the standard library's
+///
 /// ```
 /// use http::{Request, Response};
 /// use opentelemetry::KeyValue;

@@ -10,6 +10,10 @@ use crate::exchange::{head::RequestHead, hooks::contained};
 /// [extensions](http::Extensions), which a layer further out has put there for some of the routes. A
 /// signal is left out as soon as one of them says so.
 ///
+/// It has to be there before the layer is: one that is put into the request further in, on the route
+/// itself, comes too late. A predicate of a layer on the router sees the
+/// [route](crate::server::RequestHead::route).
+///
 /// What is [filtered](Self::none) altogether is passed through untouched: nothing is read, nothing is
 /// current, nothing is put into request or response, and nothing is allocated.
 ///

@@ -508,6 +508,22 @@ impl TraceLayer {
         self.opt_in(|opt_in| opt_in.user_agent_synthetic = true)
     }
 
+    /// Records `http.route` before the span starts, where the router has matched by then. Default: at
+    /// the end, so that whoever [knows it best](crate::server::RouteSource) has the last word.
+    ///
+    /// For samplers that look at it; by default they find it in the span's name. OpenTelemetry cannot
+    /// replace an attribute, so a better route that is told later changes the name alone.
+    ///
+    /// ```
+    /// use tower_telemetry::TraceLayer;
+    ///
+    /// let layer = TraceLayer::new().with_route_before_start();
+    /// # let _ = layer;
+    /// ```
+    pub fn with_route_before_start(self) -> Self {
+        self.with(|config| config.route_before_start = true)
+    }
+
     /// Uses the attribute names from before the conventions were stable, too or instead. Default: the
     /// stable ones alone.
     ///

@@ -12,6 +12,7 @@ use crate::{
     exchange::{
         guard::Guard,
         head::RequestHead,
+        hooks::contained,
         live::{Live, Start},
     },
     server::{
@@ -78,7 +79,9 @@ fn start(
     propagates: bool,
 ) -> Result<Arc<Live>, Started> {
     let (started_at, clock) = started(head.extensions());
-    let tracer = &config.providers.tracer;
+    let Some(tracer) = config.providers.tracer.of_request() else {
+        return Err(Started::nothing(parent.cx));
+    };
     let mut builder =
         SpanBuilder::from_name("HTTP").with_kind(SpanKind::Server).with_start_time(started_at);
     if let Some(link) = parent.link {
@@ -91,7 +94,9 @@ fn start(
         builder.name = description.take_name();
         builder.attributes = Some(description.take_attributes());
     }
-    let started = tracer.start(builder, &parent.cx);
+    // A sampler or a processor of the user's may panic, which is not the request's fault.
+    let started = contained(|| tracer.start(builder, &parent.cx))
+        .unwrap_or_else(|| Started::nothing(parent.cx.clone()));
     let answers = started.fresh && propagates && !config.exchange.response_propagation.is_none();
     if !started.recording && !answers {
         return Err(started);

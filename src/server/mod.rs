@@ -81,7 +81,8 @@
 //!
 //! Whichever it is, a request has one server span: a second `TraceLayer` that it comes through makes
 //! none, and does what a `RouteLayer` does. (A request of a handler's own to a service with such a
-//! layer is another request, and has a span of its own.)
+//! layer is another request, and has a span of its own, unless it was given the extensions of the
+//! first.)
 //!
 //! In plain hyper there is no router and no [`ConnectInfo`]. [`RouteLayer::of`] names a route, and a
 //! [`Connection`] among the request's extensions says who is at the other end.
@@ -92,7 +93,8 @@
 //! [would be a name per item][name]. `http.route` comes from whoever knows it best: the handler
 //! ([`ServerSpan::set_route`]), the router (axum's `MatchedPath`, at this layer or a `RouteLayer`), a
 //! middleware ([`RouteSource`]). As it may become known late, it is put on the span at its end; a
-//! sampler sees the router's in the span's name. [`TraceLayer::with_span_name`] and
+//! sampler sees the router's in the span's name, or, [if asked for](TraceLayer::with_route_before_start),
+//! as the attribute. [`TraceLayer::with_span_name`] and
 //! [`ServerSpan::set_name`] give other names.
 //!
 #![doc = include_str!("routes.md")]
@@ -138,8 +140,41 @@
 //! span records. A request of which [`Telemetry`](crate::Telemetry) knows beforehand that it will not
 //! be recorded builds none.
 //!
+//! Of the opt-in attributes of the conventions three are not here: `http.request.size` and
+//! `http.response.size`, which count what only the server sees, and the bodies' content.
+//!
 //! `tower_telemetry.time_to_head` is ours, since the conventions have no name for it: how long the
 //! client waited for an answer, where the span goes on with the answer's body.
+//!
+//! # From a handler
+//!
+//! The span is the current one in the service, its future and its body, so OpenTelemetry's own API adds
+//! to it. What the layer itself writes is told through [`ServerSpan`].
+//!
+//! ```
+//! use http::{Request, Response};
+//! use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
+//! use tower::service_fn;
+//! use tower_telemetry::{TraceLayer, server::ServerSpan};
+#![doc = include_str!("span_of.md")]
+//!
+//! let handler = service_fn(|request: Request<String>| async move {
+//!     let cx = Context::current();
+//!     cx.span().set_attribute(KeyValue::new("shop.tenant", "acme"));
+//!     cx.span().add_event("asked the database", vec![]);
+//!     if let Err(error) = request.body().parse::<u32>() {
+//!         cx.span().record_error(&error);
+//!         ServerSpan::of(request.extensions()).set_error_type("bad_order");
+//!         return Ok(Response::builder().status(500).body(String::new())?);
+//!     }
+//!     Ok::<_, Box<dyn std::error::Error>>(Response::new(String::new()))
+//! });
+//! let span = span_by(TraceLayer::new(), handler, Request::new("no number".to_owned()));
+//!
+//! let events: Vec<_> = span.events.iter().map(|event| event.name.as_ref()).collect();
+//! assert_eq!(events, ["asked the database", "exception"]);
+//! assert!(span.attributes.contains(&KeyValue::new("error.type", "bad_order")));
+//! ```
 //!
 //! # Legacy names
 //!

@@ -75,7 +75,8 @@ impl ParentPolicy {
     }
 }
 
-/// The current Context, with the caller's span in it if the headers carry one that is believed.
+/// The current Context, with the caller's span in it if the headers carry one that is believed. A
+/// propagator of the user's that panics has found none.
 pub(super) fn parent(
     policy: &ParentPolicy,
     propagator: &Propagator,
@@ -85,13 +86,14 @@ pub(super) fn parent(
     let cx = Context::current();
     match policy.of(head) {
         RemoteParent::Continue => {
-            Parent { cx: propagator.extract(&cx, head.headers()), link: None }
+            let remote = contained(|| propagator.extract(&cx, head.headers()));
+            Parent { cx: remote.unwrap_or(cx), link: None }
         }
         RemoteParent::Ignore => Parent { cx: root(cx), link: None },
         RemoteParent::Link => {
-            let remote = propagator.extract(&Context::new(), head.headers());
-            let link = remote.span().span_context().clone();
-            Parent { cx: root(cx), link: link.is_valid().then_some(link) }
+            let remote = contained(|| propagator.extract(&Context::new(), head.headers()));
+            let link = remote.map(|remote| remote.span().span_context().clone());
+            Parent { cx: root(cx), link: link.filter(SpanContext::is_valid) }
         }
     }
 }

@@ -3,9 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use http::{Request, StatusCode};
-use opentelemetry::{KeyValue, trace::SpanKind};
-use opentelemetry_sdk::trace::{SamplingDecision, SdkTracerProvider};
-use tower_telemetry::TraceLayer;
+use opentelemetry::{
+    Context, KeyValue, SpanId, TraceId,
+    propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
+    trace::{Link, SpanKind},
+};
+use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample};
+use tower_telemetry::{TraceLayer, server::RemoteParent};
 
 use crate::support::{
     exchange::{exchange, response, span_of},
@@ -388,4 +392,71 @@ fn a_request_through_two_layers_meets_the_hooks_of_the_outer_one_once() {
     tokio_test::block_on(service.call(Request::new(()))).unwrap();
     assert_eq!(recorder.spans().len(), 1);
     assert_eq!(*called.lock().unwrap(), [("outer", "request"), ("outer", "end")]);
+}
+
+/// A sampler, a processor or a propagator that panics.
+#[derive(Clone, Debug)]
+struct Panics;
+
+impl ShouldSample for Panics {
+    fn should_sample(
+        &self,
+        _: Option<&Context>,
+        _: TraceId,
+        _: &str,
+        _: &SpanKind,
+        _: &[KeyValue],
+        _: &[Link],
+    ) -> SamplingResult {
+        panic!("the sampler panics, as it was told to")
+    }
+}
+
+impl TextMapPropagator for Panics {
+    fn inject_context(&self, _: &Context, _: &mut dyn Injector) {}
+
+    fn extract_with_context(&self, _: &Context, _: &dyn Extractor) -> Context {
+        panic!("the propagator panics, as it was told to")
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&[])
+    }
+}
+
+#[test]
+fn a_sampler_or_a_propagator_that_panics_breaks_nothing() {
+    let provider = SdkTracerProvider::builder().with_sampler(Panics).build();
+    let layer = TraceLayer::new().with_tracer_provider(&provider);
+    assert_eq!(exchange(&layer, Request::new(()), response("hello")).body(), "hello");
+
+    for parent in [RemoteParent::Continue, RemoteParent::Link] {
+        let recorder = Recorder::new();
+        let layer = recorder.layer().with_propagator(Panics).with_remote_parent(parent);
+        assert_eq!(exchange(&layer, Request::new(()), response("hello")).body(), "hello");
+        assert_eq!(recorder.span().parent_span_id, SpanId::INVALID);
+    }
+}
+
+#[test]
+fn a_processor_that_panics_breaks_nothing_also_while_something_else_does() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use tower::{Layer, Service, service_fn};
+
+    let processor = crate::support::sdk::Hooks {
+        on_end: Some(|| panic!("the processor panics, as it was told to")),
+        ..Default::default()
+    };
+    let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
+    let layer = TraceLayer::new().with_tracer_provider(&provider);
+    assert_eq!(exchange(&layer, Request::new(()), response("hello")).body(), "hello");
+
+    let inner =
+        service_fn(|_: Request<()>| -> std::future::Ready<Result<http::Response<String>, ()>> {
+            panic!("the service panics, as it was told to")
+        });
+    let mut service = layer.layer(inner);
+    let panicked = catch_unwind(AssertUnwindSafe(|| drop(service.call(Request::new(())))));
+    let message = *panicked.unwrap_err().downcast::<&str>().unwrap();
+    assert_eq!(message, "the service panics, as it was told to");
 }

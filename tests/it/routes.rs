@@ -13,13 +13,18 @@ use axum::{
 };
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SamplingDecision, SdkTracerProvider};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_telemetry::{
     RouteLayer, TraceLayer,
     server::{RouteSource, ServerSpan},
 };
 
-use crate::support::recorder::{Described, Recorder};
+use crate::support::{
+    recorder::{Described, Recorder},
+    sdk::Decides,
+};
 
 /// Name and route of a request to `app`, which has the recorder's layer somewhere.
 async fn named(
@@ -177,6 +182,28 @@ async fn a_handler_knows_better_than_the_router() {
         span.set_route("/a/{id}");
     };
     assert_eq!(told(same, name).await, pair("an a", "/a/{id}"));
+}
+
+#[tokio::test]
+async fn a_route_before_the_start_is_seen_by_the_sampler_and_stays() {
+    let looks = Decides(SamplingDecision::RecordAndSample, |name, _, attributes| {
+        assert_eq!(name, "GET /a/{*rest}");
+        assert!(attributes.contains(&KeyValue::new("http.route", "/a/{*rest}")));
+    });
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder()
+        .with_sampler(looks)
+        .with_simple_exporter(exporter.clone())
+        .build();
+    let layer = TraceLayer::new().with_tracer_provider(&provider).with_route_before_start();
+    let app: Router = Router::new()
+        .route("/a/{*rest}", get(|span: ServerSpan| async move { span.set_route("/a/{id}") }))
+        .layer(layer);
+    let request = Request::builder().uri("/a/1").body(Body::empty()).unwrap();
+    app.oneshot(request).await.unwrap().into_body().collect().await.unwrap();
+    let span = Described::from(exporter.get_finished_spans().unwrap().remove(0));
+    assert_eq!(span.name, "GET /a/{id}");
+    assert_eq!(span.attributes["http.route"], "/a/{*rest}".into());
 }
 
 #[tokio::test]
