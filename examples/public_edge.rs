@@ -56,11 +56,11 @@ fn edge(telemetry: &Telemetry) -> Result<TraceLayer, BoxError> {
         // baggage would go along with our own calls. A new trace; theirs is a link.
         .with_remote_parent(RemoteParent::Link)
         .with_forwarded(
-            // As many as there are before us. With one more, the client would be whoever the stranger
-            // says. The shop must not be reachable past the proxy.
+            // As many as there are before us. With one more, the client would be whoever the
+            // stranger says. The shop must not be reachable past the proxy.
             Forwarded::from_proxies(1)
-                // The proxy writes these alone. A `Forwarded`, which would come first, passes through
-                // it as the stranger sent it.
+                // The proxy writes these alone. A `Forwarded`, which would come first, passes
+                // through it as the stranger sent it.
                 .with_only_x_forwarded(),
         )
         .with_redaction(

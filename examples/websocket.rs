@@ -63,8 +63,8 @@ async fn echo(mut socket: WebSocket, tracer: SdkTracer, upgraded_by: SpanContext
             continue;
         };
         // Each message begins a trace. As children of the upgrade they would all be one, which goes
-        // on for hours after its root has ended: too long to look at, complete only when the socket is
-        // closed, and sampled as a whole or not at all. The link says where they came from.
+        // on for hours after its root has ended: too long to look at, complete only when the socket
+        // is closed, and sampled as a whole or not at all. The link says where they came from.
         let size = i64::try_from(text.len()).unwrap_or(i64::MAX);
         let span = tracer
             .span_builder("echo message")

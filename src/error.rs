@@ -85,9 +85,10 @@ impl Error for BuildError {
 
 /// A value in the environment that was not used.
 ///
-/// A [`Telemetry`](crate::Telemetry) logs each once when it is found, through `tracing` with the target
-/// `tower-telemetry`, and keeps it in [`warnings`](crate::Telemetry::warnings). A layer that reads the
-/// environment on its own [keeps](crate::TraceLayer::warnings) what it finds, and logs nothing.
+/// A [`Telemetry`](crate::Telemetry) logs each once when it is found, through `tracing` with the
+/// target `tower-telemetry`, and keeps it in [`warnings`](crate::Telemetry::warnings). A layer that
+/// reads the environment on its own [keeps](crate::TraceLayer::warnings) what it finds, and logs
+/// nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     variable: Cow<'static, str>,

@@ -21,8 +21,8 @@ const SERVER_REQUEST: &str = "OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_H
 const SERVER_RESPONSE: &str = "OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS";
 
 impl Instrumentation {
-    /// Asks `variable` for each of the variables; an empty one is unset. An entry that cannot be used
-    /// is left out of its list, and a warning.
+    /// Asks `variable` for each of the variables; an empty one is unset. An entry that cannot be
+    /// used is left out of its list, and a warning.
     pub(crate) fn read(
         mut variable: impl FnMut(&'static str) -> Option<String>,
     ) -> (Self, Vec<Warning>) {

@@ -61,8 +61,8 @@ impl Providers {
         }
     }
 
-    /// What the environment said of layers that could not be used. Default: nothing. A `Telemetry` keeps
-    /// these among its own warnings, and hands none on.
+    /// What the environment said of layers that could not be used. Default: nothing. A `Telemetry`
+    /// keeps these among its own warnings, and hands none on.
     ///
     /// ```
     /// use tower_telemetry::Providers;

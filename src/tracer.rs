@@ -143,9 +143,9 @@ impl OfRequest<'_> {
     }
 }
 
-/// Whether it is the tracer of a program that has set no provider: that one hands a parent through as
-/// if it were a span. Any other is asked under a parent that was not sampled, in a Context in which
-/// telemetry is suppressed, so that no span comes of it.
+/// Whether it is the tracer of a program that has set no provider: that one hands a parent through
+/// as if it were a span. Any other is asked under a parent that was not sampled, in a Context in
+/// which telemetry is suppressed, so that no span comes of it.
 fn is_noop(tracer: &BoxedTracer) -> bool {
     static NOWHERE: LazyLock<Context> = LazyLock::new(|| {
         let parent = SpanContext::new(

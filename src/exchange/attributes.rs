@@ -9,8 +9,8 @@ use crate::semconv::keys;
 /// OpenTelemetry's SDK exports a key that is written twice two times, so each is written once:
 ///
 /// * a key that is set again within one hook replaces the value before;
-/// * before the span starts, a hook may replace what the layer has gathered from the request, such as
-///   `client.address`, or what a hook before it has set;
+/// * before the span starts, a hook may replace what the layer has gathered from the request, such
+///   as `client.address`, or what a hook before it has set;
 /// * a key that is on the span already, or that the layer itself writes later, such as `http.route`
 ///   or `error.type`, stays as it is, and so does an old name of one, such as `http.target`;
 ///   [`ServerSpan`](crate::server::ServerSpan) has the ways to set these.
@@ -51,7 +51,8 @@ impl<'a> Attributes<'a> {
         Self { list, from, taken, before_start: false }
     }
 
-    /// Adds an attribute, or replaces it where that is [still possible](Self). Else it does nothing.
+    /// Adds an attribute, or replaces it where that is [still possible](Self). Else it does
+    /// nothing.
     ///
     /// ```
     /// use http::Request;

@@ -77,8 +77,8 @@ impl HeaderSelector {
         Ok(Self { included: Names::parse(patterns)?, excluded: Names::none() })
     }
 
-    /// Every header, as far as [globs](Self) go. To be used with [`without`](Self::without), or where one
-    /// knows who is calling.
+    /// Every header, as far as [globs](Self) go. To be used with [`without`](Self::without), or
+    /// where one knows who is calling.
     ///
     /// ```
     /// use tower_telemetry::HeaderSelector;
@@ -93,8 +93,8 @@ impl HeaderSelector {
         Self { included, excluded: Names::none() }
     }
 
-    /// The same without the headers that match one of the patterns, whatever else they match. Default:
-    /// nothing is left out.
+    /// The same without the headers that match one of the patterns, whatever else they match.
+    /// Default: nothing is left out.
     ///
     /// Called again, it leaves out more.
     ///

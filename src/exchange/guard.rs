@@ -15,8 +15,8 @@ use crate::exchange::{
 
 /// Holds one exchange's Context and ends its span, once.
 ///
-/// It moves from the future to the body and costs them 32 bytes. What only a span that records needs
-/// is behind a pointer, so that one that does not allocates nothing here.
+/// It moves from the future to the body and costs them 32 bytes. What only a span that records
+/// needs is behind a pointer, so that one that does not allocates nothing here.
 pub(crate) struct Guard(State);
 
 enum State {

@@ -81,7 +81,8 @@ impl<'a> RequestHead<'a> {
         self.extensions
     }
 
-    /// The route, such as `/items/{id}`, where it is known this early: axum's, at a layer on the router.
+    /// The route, such as `/items/{id}`, where it is known this early: axum's, at a layer on the
+    /// router.
     #[must_use]
     pub fn route(&self) -> Option<&'a str> {
         self.route

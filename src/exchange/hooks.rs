@@ -125,8 +125,8 @@ pub(crate) fn contained<T>(hook: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(hook)).map_err(forget).ok()
 }
 
-/// Lets go of what a panic carried, which may panic once more. What that carries is kept, so that it
-/// ends here.
+/// Lets go of what a panic carried, which may panic once more. What that carries is kept, so that
+/// it ends here.
 fn forget(payload: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         mem::forget(again);

@@ -28,12 +28,13 @@ use crate::{
 /// The state of an exchange between its start and its end.
 ///
 /// It is shared with the inside, which tells it things. What is not told is written by the guard
-/// alone, wherever that is polled; it is atomic so that it can be in here at all, and of the two one
-/// allocation.
+/// alone, wherever that is polled; it is atomic so that it can be in here at all, and of the two
+/// one allocation.
 pub(crate) struct Live {
     pub(crate) told: Told,
     start: Start,
-    /// `None` if what is set on the span goes nowhere. Such a span may still be named to the caller.
+    /// `None` if what is set on the span goes nowhere. Such a span may still be named to the
+    /// caller.
     known: Option<Known>,
     /// 0 before there is one.
     status_code: AtomicU16,

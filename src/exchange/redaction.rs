@@ -59,10 +59,10 @@ const URL_HEADERS: [&str; 9] = [
 /// | path segments | none | [`with_path_patterns`](Self::with_path_patterns) |
 /// | values of [captured][HeaderSelector] headers | those of `authorization`, `cookie`, `proxy-authorization`, `sec-websocket-protocol`, `set-cookie`, and of names with `token`, `secret`, `password`, `jwt`, `api-key` or `apikey` in them | [`with_headers`](Self::with_headers) |
 ///
-/// A captured header whose value is a URL (`location`, `content-location`, `link`, `referer`, `refresh`,
-/// `x-forwarded-uri`, `x-original-uri`, `x-original-url`, `x-rewrite-url`) is redacted as one. Names
-/// stay, and so does all else, byte for byte. A percent-encoded key or segment is read as the server
-/// would read it, so that encoding hides nothing.
+/// A captured header whose value is a URL (`location`, `content-location`, `link`, `referer`,
+/// `refresh`, `x-forwarded-uri`, `x-original-uri`, `x-original-url`, `x-rewrite-url`) is redacted
+/// as one. Names stay, and so does all else, byte for byte. A percent-encoded key or segment is
+/// read as the server would read it, so that encoding hides nothing.
 ///
 /// A header value that is marked as [sensitive](HeaderValue::is_sensitive) is redacted under every
 /// policy: whoever marked it has decided.
@@ -158,8 +158,8 @@ impl Redaction {
     /// The only query keys whose values are kept. Default: not set; see
     /// [`with_query_keys`](Self::with_query_keys), which this takes the place of.
     ///
-    /// What has no `=` is a value too: `?1f3870be` becomes `?REDACTED`, unless it is one of the keys.
-    /// They are compared with case; without any, every value is redacted.
+    /// What has no `=` is a value too: `?1f3870be` becomes `?REDACTED`, unless it is one of the
+    /// keys. They are compared with case; without any, every value is redacted.
     ///
     /// ```
     /// use tower_telemetry::Redaction;
@@ -180,7 +180,8 @@ impl Redaction {
     /// A pattern describes how a path begins. `{name}` is a segment that becomes `REDACTED`, `*` is
     /// any one segment, and all else is a segment as it stands, compared with case. So
     /// `/users/*/keys/{key}` makes `/users/7/keys/REDACTED/log` of `/users/7/keys/1f3870be/log`.
-    /// Empty segments are passed over: `//` hides nothing. Of several patterns, all that match apply.
+    /// Empty segments are passed over: `//` hides nothing. Of several patterns, all that match
+    /// apply.
     ///
     /// They replace the patterns that were there. The conventions want the path [scrubbed][url]
     /// where secrets can be told, which only the service can.

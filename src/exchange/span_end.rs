@@ -6,9 +6,9 @@ use crate::exchange::{head::ResponseHead, hooks::contained};
 
 /// What a span waits for. Default: [`Body`](Self::Body).
 ///
-/// A layer has one for all its responses, or a predicate that chooses. A handler has the last word on
-/// its own response: one of these among the response's [extensions](http::Extensions) counts before
-/// what the layer says.
+/// A layer has one for all its responses, or a predicate that chooses. A handler has the last word
+/// on its own response: one of these among the response's [extensions](http::Extensions) counts
+/// before what the layer says.
 ///
 /// ```
 /// use axum::{Extension, Router, response::IntoResponse, routing::get};

@@ -69,8 +69,8 @@ pub(crate) struct Facts {
     pub(crate) name: Option<Cow<'static, str>>,
     /// Why a response is a failure, as the handler says it.
     pub(crate) error_type: Option<Cow<'static, str>>,
-    /// What the service's error is called. If the service was tried again and then answered, there was
-    /// no error.
+    /// What the service's error is called. If the service was tried again and then answered, there
+    /// was no error.
     pub(crate) service_error: Option<Cow<'static, str>>,
 }
 

@@ -5,9 +5,9 @@ use opentelemetry::propagation::Extractor;
 
 /// As opentelemetry-http's, but for two things.
 ///
-/// Lines that are no text are not left out, since of a `traceparent` that was sent twice one line could
-/// remain. And several lines of `baggage` are [one list][list], of which propagators only ever ask for
-/// the first line.
+/// Lines that are no text are not left out, since of a `traceparent` that was sent twice one line
+/// could remain. And several lines of `baggage` are [one list][list], of which propagators only
+/// ever ask for the first line.
 ///
 /// [list]: https://www.w3.org/TR/baggage/#baggage-http-header-format
 pub(super) struct Lines<'a> {

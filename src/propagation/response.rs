@@ -3,8 +3,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use opentelemetry::trace::SpanContext;
 
-/// In which headers a response names the span that it was made in, so that a browser or a client can
-/// say which trace to look at. Default: [in none](Self::none).
+/// In which headers a response names the span that it was made in, so that a browser or a client
+/// can say which trace to look at. Default: [in none](Self::none).
 ///
 /// Neither header is part of a finished standard. For scripts of other origins to see them they are
 /// added to `Access-Control-Expose-Headers`, unless they are in there already. A layer further out
@@ -47,8 +47,8 @@ impl ResponsePropagation {
         Self { traceresponse: false, server_timing: false }
     }
 
-    /// Writes `traceresponse: 00-{trace id}-{span id}-{flags}`, which was a [draft of W3C][draft]. It
-    /// replaces one that the service has passed on from elsewhere. Default: not.
+    /// Writes `traceresponse: 00-{trace id}-{span id}-{flags}`, which was a [draft of W3C][draft].
+    /// It replaces one that the service has passed on from elsewhere. Default: not.
     ///
     /// [draft]: https://www.w3.org/TR/2021/WD-trace-context-2-20211124/#traceresponse-header
     pub const fn with_traceresponse(mut self) -> Self {

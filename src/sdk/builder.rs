@@ -157,8 +157,8 @@ impl TelemetryBuilder {
         // All that can fail has not: from here on threads start.
         let members = ready.into_iter().map(|ready| ready.start(batch)).collect();
         let fan_out = FanOut::new(members, &resource);
-        // The SDK looks into the process's environment by itself and logs what it finds wrong there:
-        // that has been judged above, or is not the environment that was asked for.
+        // The SDK looks into the process's environment by itself and logs what it finds wrong
+        // there: that has been judged above, or is not the environment that was asked for.
         let provider = with_default(&Dispatch::none(), SdkTracerProvider::builder)
             .with_resource(resource.clone())
             .with_sampler(sampler.clone())

@@ -69,8 +69,8 @@ impl Env {
         variables.into_iter().find_map(|variable| Some((variable, self.get(variable)?)))
     }
 
-    /// A number that `accept` takes. What it does not take is a warning that says what it `must` be,
-    /// and `None`.
+    /// A number that `accept` takes. What it does not take is a warning that says what it `must`
+    /// be, and `None`.
     pub(crate) fn number<T: FromStr>(
         &mut self,
         variable: &'static str,

@@ -143,8 +143,8 @@ impl Telemetry {
     }
 
     /// Exports what has ended so far, waits for it until `timeout` has passed, and ends the
-    /// exporters. Spans that end later are lost. Blocks the thread for that long at most, also if an
-    /// exporter hangs; under a current-thread runtime, call it when nothing else has to run.
+    /// exporters. Spans that end later are lost. Blocks the thread for that long at most, also if
+    /// an exporter hangs; under a current-thread runtime, call it when nothing else has to run.
     ///
     /// A second call waits for the first, as long as its own timeout lets it, and then has nothing
     /// left to do and to tell.

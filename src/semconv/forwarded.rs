@@ -2,8 +2,8 @@
 //!
 //! A proxy appends, so what is on the right of a list was written closest to us, and what is on its
 //! left by whoever wanted to. All lists are therefore read from the right, and nothing on the left
-//! can change how what is right of it is read. A line that somebody has marked as sensitive is as long
-//! as it is and says nothing.
+//! can change how what is right of it is read. A line that somebody has marked as sensitive is as
+//! long as it is and says nothing.
 
 use std::{borrow::Cow, iter, net::IpAddr};
 

@@ -5,7 +5,8 @@ use opentelemetry::{KeyValue, Value};
 use crate::semconv::keys;
 
 /// The old attribute names, which have been [deprecated since][renamed] the HTTP conventions became
-/// stable: `http.method`, `http.target`, `http.status_code` and others. Default: a layer writes none.
+/// stable: `http.method`, `http.target`, `http.status_code` and others. Default: a layer writes
+/// none.
 ///
 /// ```
 /// use http::Request;

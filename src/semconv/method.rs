@@ -8,8 +8,8 @@ use opentelemetry::{StringValue, Value};
 /// What a method outside the known ones is recorded as.
 const OTHER: &str = "_OTHER";
 
-/// The methods that are recorded as they are. The default is [the conventions'][known]: those of RFC
-/// 9110, `PATCH` and `QUERY`. Case matters, so `get` is not known.
+/// The methods that are recorded as they are. The default is [the conventions'][known]: those of
+/// RFC 9110, `PATCH` and `QUERY`. Case matters, so `get` is not known.
 ///
 /// [known]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#common-attributes
 #[derive(Clone, Debug, Default)]
@@ -31,8 +31,8 @@ impl KnownMethods {
         Self(Some(methods.into_iter().map(|method| method.as_str().into()).collect()))
     }
 
-    /// The methods in a list with commas, [and no others][list], and the entries that are none. A list
-    /// without a method is [full replacement][list] too: then none is known.
+    /// The methods in a list with commas, [and no others][list], and the entries that are none. A
+    /// list without a method is [full replacement][list] too: then none is known.
     ///
     /// [list]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#common-attributes
     pub(crate) fn from_list(list: &str) -> (Self, Vec<&str>) {

@@ -93,8 +93,9 @@ impl Connection {
         self
     }
 
-    /// Says that the connection is encrypted, so that the [scheme] is `https`, whatever a request says
-    /// itself. Default: nothing is known, and the scheme of a request that says none is `http`.
+    /// Says that the connection is encrypted, so that the [scheme] is `https`, whatever a request
+    /// says itself. Default: nothing is known, and the scheme of a request that says none is
+    /// `http`.
     ///
     /// [scheme]: https://www.rfc-editor.org/rfc/rfc9112#section-3.3
     pub fn with_tls(mut self) -> Self {

@@ -84,8 +84,8 @@ impl ErrorType for Infallible {
     }
 }
 
-/// The kind of the first [`io::Error`] among the error and its sources, or else `_OTHER`; the message
-/// is what it displays.
+/// The kind of the first [`io::Error`] among the error and its sources, or else `_OTHER`; the
+/// message is what it displays.
 impl ErrorType for Box<dyn Error + Send + Sync> {
     fn message(&self) -> Option<String> {
         Some(self.to_string())
@@ -111,8 +111,8 @@ impl ErrorType for Box<dyn Error + Send + Sync> {
 /// nothing of the errors that pass through it, so it knows no more of them. The errors of the
 /// response's body stay with their type's name.
 ///
-/// What is boxed can be told by an error of your own that it is turned into, which is how a timeout of
-/// tower's becomes `timeout`:
+/// What is boxed can be told by an error of your own that it is turned into, which is how a timeout
+/// of tower's becomes `timeout`:
 ///
 /// ```
 /// use std::{borrow::Cow, time::Duration};

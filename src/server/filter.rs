@@ -6,16 +6,16 @@ use crate::exchange::{head::RequestHead, hooks::contained};
 
 /// What a layer does with a request, signal by signal. Default: [all](Self::all) of it.
 ///
-/// A predicate of the layer gives one ([`TraceLayer::with_filter`]); so does one among the request's
-/// [extensions](http::Extensions), which a layer further out has put there for some of the routes. A
-/// signal is left out as soon as one of them says so.
+/// A predicate of the layer gives one ([`TraceLayer::with_filter`]); so does one among the
+/// request's [extensions](http::Extensions), which a layer further out has put there for some of
+/// the routes. A signal is left out as soon as one of them says so.
 ///
-/// It has to be there before the layer is: one that is put into the request further in, on the route
-/// itself, comes too late. A predicate of a layer on the router sees the
+/// It has to be there before the layer is: one that is put into the request further in, on the
+/// route itself, comes too late. A predicate of a layer on the router sees the
 /// [route](crate::server::RequestHead::route).
 ///
-/// What is [filtered](Self::none) altogether is passed through untouched: nothing is read, nothing is
-/// current, nothing is put into request or response, and nothing is allocated.
+/// What is [filtered](Self::none) altogether is passed through untouched: nothing is read, nothing
+/// is current, nothing is put into request or response, and nothing is allocated.
 ///
 /// ```
 /// use axum::{Extension, Router, routing::get};
@@ -64,8 +64,8 @@ impl Verdict {
         Self { span: false, metrics: false, propagation: false }
     }
 
-    /// No span. The caller's is current instead, where [`RemoteParent`](crate::server::RemoteParent)
-    /// continues it, unless there is no propagation either. Default: a span.
+    /// No span. The caller's is current instead, where
+    /// [`RemoteParent`](crate::server::RemoteParent) continues it, unless there is no propagation either. Default: a span.
     ///
     /// ```
     /// use tower_telemetry::server::Verdict;
@@ -78,7 +78,8 @@ impl Verdict {
         self
     }
 
-    /// No measurement. Default: measurements; a [`TraceLayer`](crate::TraceLayer) makes none as yet.
+    /// No measurement. Default: measurements; a [`TraceLayer`](crate::TraceLayer) makes none as
+    /// yet.
     ///
     /// ```
     /// use tower_telemetry::server::Verdict;

@@ -129,8 +129,8 @@ impl TraceLayer {
         })
     }
 
-    /// What the environment said of layers that could not be used, if this layer has read it: if it has
-    /// been given no [telemetry](Self::with_telemetry) that has. Default: nothing.
+    /// What the environment said of layers that could not be used, if this layer has read it: if it
+    /// has been given no [telemetry](Self::with_telemetry) that has. Default: nothing.
     ///
     /// ```
     /// use tower_telemetry::TraceLayer;
@@ -149,8 +149,8 @@ impl TraceLayer {
 
 /// Whether there is a span, whose child it is, and when it ends.
 impl TraceLayer {
-    /// Asks `predicate` what to do with each request. Default: everything. Of several predicates, and
-    /// of a [`Verdict`] in the request's extensions, each may leave something out.
+    /// Asks `predicate` what to do with each request. Default: everything. Of several predicates,
+    /// and of a [`Verdict`] in the request's extensions, each may leave something out.
     ///
     /// It is asked before anything else is done; one that panics has no objection.
     ///
@@ -213,8 +213,8 @@ impl TraceLayer {
         self.with(|config| config.remote_parent.by = Some(Arc::new(choose)))
     }
 
-    /// When a span ends. Default: [`SpanEnd::Body`], with the last frame of the response. Replaces a
-    /// [choice](Self::with_span_end_by) by response.
+    /// When a span ends. Default: [`SpanEnd::Body`], with the last frame of the response. Replaces
+    /// a [choice](Self::with_span_end_by) by response.
     ///
     /// ```
     /// use http::Request;
@@ -257,9 +257,9 @@ impl TraceLayer {
 
     /// What counts as a failure, as a classifier of tower-http 0.7 says it. Default: 5xx.
     ///
-    /// It is asked for the head and, if it wants to, the trailers of a response that was handed over
-    /// to its end. An error of the service or the body, a panic and a client that goes away are
-    /// failures without its being asked. If it panics, the default counts.
+    /// It is asked for the head and, if it wants to, the trailers of a response that was handed
+    /// over to its end. An error of the service or the body, a panic and a client that goes away
+    /// are failures without its being asked. If it panics, the default counts.
     ///
     /// ```
     /// use tower_http::classify::StatusInRangeAsFailures;
@@ -301,8 +301,8 @@ impl TraceLayer {
 
 /// What is on a span.
 impl TraceLayer {
-    /// The methods that are recorded as they are; every other one is `_OTHER`. Replaces the default,
-    /// which is those of [RFC 9110], `PATCH` and `QUERY`. Variable:
+    /// The methods that are recorded as they are; every other one is `_OTHER`. Replaces the
+    /// default, which is those of [RFC 9110], `PATCH` and `QUERY`. Variable:
     /// `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`.
     ///
     /// ```
@@ -369,8 +369,8 @@ impl TraceLayer {
         self.with(|config| config.give(|given| given.response_headers = Some(headers)))
     }
 
-    /// Whose word counts for the client's address, the scheme and the host. Default: nobody's but the
-    /// connection's and the request's own, [`Forwarded::never`].
+    /// Whose word counts for the client's address, the scheme and the host. Default: nobody's but
+    /// the connection's and the request's own, [`Forwarded::never`].
     ///
     /// ```
     /// use http::Request;
@@ -405,9 +405,10 @@ impl TraceLayer {
         self.with_settings(|settings| settings.redaction = redaction)
     }
 
-    /// Records the size of the response's body, [`http.response.body.size`][http]: the bytes that were
-    /// handed over. Default: not. A body that the span [does not wait for](SpanEnd::Head) has no size. The
-    /// request's is counted by a [layer of its own](crate::server::RequestBodySizeLayer).
+    /// Records the size of the response's body, [`http.response.body.size`][http]: the bytes that
+    /// were handed over. Default: not. A body that the span [does not wait for](SpanEnd::Head) has
+    /// no size. The request's is counted by a [layer of its
+    /// own](crate::server::RequestBodySizeLayer).
     ///
     /// ```
     /// use http::Request;
@@ -425,8 +426,8 @@ impl TraceLayer {
         self.with_settings(|settings| settings.response_size = true)
     }
 
-    /// Records [`client.port`][client], where whoever names the client's address names it, too. Default:
-    /// not.
+    /// Records [`client.port`][client], where whoever names the client's address names it, too.
+    /// Default: not.
     ///
     /// ```
     /// use http::Request;
@@ -467,8 +468,8 @@ impl TraceLayer {
         self.opt_in(|opt_in| opt_in.network_local = true)
     }
 
-    /// Records [`network.transport`][network], where the peer is known: `tcp`, or `quic` for HTTP/3.
-    /// Default: not.
+    /// Records [`network.transport`][network], where the peer is known: `tcp`, or `quic` for
+    /// HTTP/3. Default: not.
     ///
     /// ```
     /// use http::Request;
@@ -488,8 +489,8 @@ impl TraceLayer {
         self.opt_in(|opt_in| opt_in.network_transport = true)
     }
 
-    /// Records [`user_agent.synthetic.type`][agent], `bot` or `test`, for user agents that are known to be
-    /// one. Default: not.
+    /// Records [`user_agent.synthetic.type`][agent], `bot` or `test`, for user agents that are
+    /// known to be one. Default: not.
     ///
     /// ```
     /// use http::Request;
@@ -508,11 +509,11 @@ impl TraceLayer {
         self.opt_in(|opt_in| opt_in.user_agent_synthetic = true)
     }
 
-    /// Records `http.route` before the span starts, where the router has matched by then. Default: at
-    /// the end, so that whoever [knows it best](crate::server::RouteSource) has the last word.
+    /// Records `http.route` before the span starts, where the router has matched by then. Default:
+    /// at the end, so that whoever [knows it best](crate::server::RouteSource) has the last word.
     ///
-    /// For samplers that look at it; by default they find it in the span's name. OpenTelemetry cannot
-    /// replace an attribute, so a better route that is told later changes the name alone.
+    /// For samplers that look at it; by default they find it in the span's name. OpenTelemetry
+    /// cannot replace an attribute, so a better route that is told later changes the name alone.
     ///
     /// ```
     /// use tower_telemetry::TraceLayer;
@@ -524,8 +525,8 @@ impl TraceLayer {
         self.with(|config| config.route_before_start = true)
     }
 
-    /// Uses the attribute names from before the conventions were stable, too or instead. Default: the
-    /// stable ones alone.
+    /// Uses the attribute names from before the conventions were stable, too or instead. Default:
+    /// the stable ones alone.
     ///
     /// The [table](crate::server#legacy-names) has them. The sizes of the bodies are among them, so
     /// that of the response is recorded.
@@ -549,8 +550,8 @@ impl TraceLayer {
         })
     }
 
-    /// Names spans. Where `name` gives none, or panics, it is the default, `{method} {route}`. It should
-    /// be [of low cardinality][name]. Only
+    /// Names spans. Where `name` gives none, or panics, it is the default, `{method} {route}`. It
+    /// should be [of low cardinality][name]. Only
     /// [`ServerSpan::set_name`](crate::server::ServerSpan::set_name) changes a name that was given.
     ///
     /// ```
@@ -577,8 +578,8 @@ impl TraceLayer {
 }
 
 /// Hooks. A layer has as many as are registered. None is called for a request that is filtered; of
-/// one that is sampled out, at most `on_request`. One that panics breaks nothing: what it has set by
-/// then stays. The span is not the current one in a hook, which sets what it has to say through
+/// one that is sampled out, at most `on_request`. One that panics breaks nothing: what it has set
+/// by then stays. The span is not the current one in a hook, which sets what it has to say through
 /// [`Attributes`].
 impl TraceLayer {
     /// Calls `hook` before the span starts. A sampler sees what it sets, unless it is one of
@@ -662,8 +663,8 @@ impl TraceLayer {
         self.with_settings(|settings| settings.hooks.error.push(Arc::new(hook)))
     }
 
-    /// Calls `hook` when the exchange has ended, whichever way, just before the span does. Default: no
-    /// hook.
+    /// Calls `hook` when the exchange has ended, whichever way, just before the span does. Default:
+    /// no hook.
     ///
     /// ```
     /// use std::time::Duration;

@@ -27,8 +27,8 @@ use crate::{
     tracer::Started,
 };
 
-/// Starts the server span of `request` and gives the guard that ends it; gives none if the request is
-/// to be passed through untouched.
+/// Starts the server span of `request` and gives the guard that ends it; gives none if the request
+/// is to be passed through untouched.
 pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Guard> {
     if request.extensions().get().is_some_and(ServerSpan::is_made) {
         // A layer further out has made one. This one may be on the router, and know the route.
@@ -63,15 +63,17 @@ pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Gu
     Some(Guard::open(live, classification))
 }
 
-/// A layer further out has decided that the request is not recorded, so that one further in does not
-/// draw lots again. It has no size, so that among other extensions it costs no allocation as a rule.
+/// A layer further out has decided that the request is not recorded, so that one further in does
+/// not draw lots again. It has no size, so that among other extensions it costs no allocation as a
+/// rule.
 #[derive(Clone)]
 struct SampledOut;
 
 /// The span of a request, if it is to be ended; else what was started instead.
 ///
-/// Whoever may look at it finds the description before the start. Where the tracer knows that nobody
-/// looks, it waits until the span is known to record: then a request that does not builds nothing.
+/// Whoever may look at it finds the description before the start. Where the tracer knows that
+/// nobody looks, it waits until the span is known to record: then a request that does not builds
+/// nothing.
 fn start(
     config: &Config,
     head: &RequestHead<'_>,

@@ -55,7 +55,8 @@
 //! ```
 //!
 //! Examples further in say `span_of(layer, request)` for all of that, and `span_by(layer, service,
-//! request)` where the service is one of theirs: the span of one request, with the body read to its end.
+//! request)` where the service is one of theirs: the span of one request, with the body read to its
+//! end.
 //!
 //! # Where to put it
 //!
@@ -63,9 +64,9 @@
 //! match no route, and it knows the route: spans are named `GET /items/{id}`.
 //!
 //! Around the whole router it sees more: what layers outside the routes turn away, such as one for
-//! authentication or a limit on the body. It comes before axum has routed, so a [`RouteLayer`] on the
-//! router, added last, tells it the route. `axum::serve` takes only axum's own body type; a router around it all
-//! gives it that:
+//! authentication or a limit on the body. It comes before axum has routed, so a [`RouteLayer`] on
+//! the router, added last, tells it the route. `axum::serve` takes only axum's own body type; a
+//! router around it all gives it that:
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -79,22 +80,23 @@
 //! # let _ = app;
 //! ```
 //!
-//! Whichever it is, a request has one server span: a second `TraceLayer` that it comes through makes
-//! none, and does what a `RouteLayer` does. (A request of a handler's own to a service with such a
-//! layer is another request, and has a span of its own, unless it was given the extensions of the
-//! first.)
+//! Whichever it is, a request has one server span: a second `TraceLayer` that it comes through
+//! makes none, and does what a `RouteLayer` does. (A request of a handler's own to a service with
+//! such a layer is another request, and has a span of its own, unless it was given the extensions
+//! of the first.)
 //!
-//! In plain hyper there is no router and no [`ConnectInfo`]. [`RouteLayer::of`] names a route, and a
+//! In plain hyper there is no router and no [`ConnectInfo`]. [`RouteLayer::of`] names a route, and
+//! a
 //! [`Connection`] among the request's extensions says who is at the other end.
 //!
 //! # Route and name
 //!
 //! The name is `{method} {route}`, or `{method}` where no route is known, and never the path, which
 //! [would be a name per item][name]. `http.route` comes from whoever knows it best: the handler
-//! ([`ServerSpan::set_route`]), the router (axum's `MatchedPath`, at this layer or a `RouteLayer`), a
-//! middleware ([`RouteSource`]). As it may become known late, it is put on the span at its end; a
-//! sampler sees the router's in the span's name, or, [if asked for](TraceLayer::with_route_before_start),
-//! as the attribute. [`TraceLayer::with_span_name`] and
+//! ([`ServerSpan::set_route`]), the router (axum's `MatchedPath`, at this layer or a `RouteLayer`),
+//! a middleware ([`RouteSource`]). As it may become known late, it is put on the span at its end; a
+//! sampler sees the router's in the span's name, or, [if asked
+//! for](TraceLayer::with_route_before_start), as the attribute. [`TraceLayer::with_span_name`] and
 //! [`ServerSpan::set_name`] give other names.
 //!
 #![doc = include_str!("routes.md")]
@@ -103,14 +105,14 @@
 //!
 //! # Whose child a span is
 //!
-//! That of the span in the request's headers, if the propagator finds one there. If not, that of the
-//! span that is current where the service is called, which in a server is none: then the span begins
-//! a trace. By any [policy](RemoteParent) but the default it always does.
+//! That of the span in the request's headers, if the propagator finds one there. If not, that of
+//! the span that is current where the service is called, which in a server is none: then the span
+//! begins a trace. By any [policy](RemoteParent) but the default it always does.
 //!
 //! # Trust
 //!
-//! The defaults are for a service among others of one's own. Two things are different at an edge that
-//! strangers can reach:
+//! The defaults are for a service among others of one's own. Two things are different at an edge
+//! that strangers can reach:
 //!
 //! * Their `traceparent` would decide in which trace a request is, and whether it is sampled.
 //!   [`RemoteParent::Link`] begins a new trace with a link to theirs.
@@ -136,9 +138,9 @@
 //!
 #![doc = include_str!("attributes.md")]
 //!
-//! A sampler finds those marked *start* on the span that it decides on; the others are built when the
-//! span records. A request of which [`Telemetry`](crate::Telemetry) knows beforehand that it will not
-//! be recorded builds none.
+//! A sampler finds those marked *start* on the span that it decides on; the others are built when
+//! the span records. A request of which [`Telemetry`](crate::Telemetry) knows beforehand that it
+//! will not be recorded builds none.
 //!
 //! Of the opt-in attributes of the conventions three are not here: `http.request.size` and
 //! `http.response.size`, which count what only the server sees, and the bodies' content.
@@ -148,8 +150,8 @@
 //!
 //! # From a handler
 //!
-//! The span is the current one in the service, its future and its body, so OpenTelemetry's own API adds
-//! to it. What the layer itself writes is told through [`ServerSpan`].
+//! The span is the current one in the service, its future and its body, so OpenTelemetry's own API
+//! adds to it. What the layer itself writes is told through [`ServerSpan`].
 //!
 //! ```
 //! use http::{Request, Response};
@@ -197,10 +199,10 @@
 //!
 //! # With other layers
 //!
-//! It goes outside of what a span is to include: outside of compression, its body sizes are those on
-//! the wire; outside of a timeout, a limit or `CatchPanic`, what these answer is on the span. A panic
-//! that a `CatchPanic` *outside* turns into an answer has `error.type` `panic`; one that is caught
-//! inside is the 500 that it becomes.
+//! It goes outside of what a span is to include: outside of compression, its body sizes are those
+//! on the wire; outside of a timeout, a limit or `CatchPanic`, what these answer is on the span. A
+//! panic that a `CatchPanic` *outside* turns into an answer has `error.type` `panic`; one that is
+//! caught inside is the 500 that it becomes.
 //!
 //! Request ids are headers. tower-http's `SetRequestIdLayer` outside and
 //! [`with_request_headers`](TraceLayer::with_request_headers) put them on the span. A header that is
@@ -210,8 +212,8 @@
 //!
 //! # What ends a span
 //!
-//! Exactly one of these, and the span ends there and then. With [`SpanEnd::Head`], for the layer, by
-//! predicate or for one response, the head is all that it waits for.
+//! Exactly one of these, and the span ends there and then. With [`SpanEnd::Head`], for the layer,
+//! by predicate or for one response, the head is all that it waits for.
 //!
 //! | what happens | status | `error.type` |
 //! |---|---|---|
@@ -228,8 +230,8 @@
 //! `_OTHER`. An [`ErrorTypeLayer`] inside has better words. What counts as a failure of a response
 //! that is complete, a [classifier](TraceLayer::with_classifier) can say otherwise, and why,
 //! [`ServerSpan::set_error_type`]. *By status code* is [as the conventions have it][status]: 5xx is an
-//! error, all else is left unset. Where there was a response, its status code is on the span, whatever
-//! came after.
+//! error, all else is left unset. Where there was a response, its status code is on the span,
+//! whatever came after.
 //!
 //! A clone of the span's Context that is kept elsewhere, by a spawned task for one, does not keep
 //! the span open.

@@ -16,9 +16,9 @@ use crate::{
 /// What becomes of the span, and of the baggage, that a request's headers name. Default:
 /// [`Continue`](Self::Continue).
 ///
-/// Whoever can reach a service can send it headers. Among services of one's own these make one trace
-/// of many spans; from strangers they decide over the sampling of a service that is not theirs, and
-/// put their baggage into its calls. (Baggage is read by a propagator for it, which
+/// Whoever can reach a service can send it headers. Among services of one's own these make one
+/// trace of many spans; from strangers they decide over the sampling of a service that is not
+/// theirs, and put their baggage into its calls. (Baggage is read by a propagator for it, which
 /// [`TraceContext`](crate::propagation::TraceContext), the default, is not.) A public edge is one line:
 ///
 /// ```
@@ -46,7 +46,8 @@ pub enum RemoteParent {
     ///
     /// [link]: https://opentelemetry.io/docs/specs/otel/overview/#links-between-spans
     Link,
-    /// The span begins a trace of its own and knows nothing of the caller's; the baggage is dropped.
+    /// The span begins a trace of its own and knows nothing of the caller's; the baggage is
+    /// dropped.
     Ignore,
 }
 

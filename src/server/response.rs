@@ -5,8 +5,8 @@ use http_body::Body;
 
 use crate::{exchange::guard::Guard, server::ResponseBody};
 
-/// Puts the body into a wrapper that holds the guard; the guard ends the span here where the head is
-/// all there is.
+/// Puts the body into a wrapper that holds the guard; the guard ends the span here where the head
+/// is all there is.
 pub(super) fn wrap<B: Body>(response: Response<B>, mut guard: Guard) -> Response<ResponseBody<B>> {
     let (parts, body) = response.into_parts();
     let mut head = Response::from_parts(parts, ());

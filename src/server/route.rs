@@ -42,10 +42,10 @@ pub(super) fn target<B>(request: &Request<B>) -> &Uri {
 
 /// Tells the `TraceLayer` further out which route was matched.
 ///
-/// A [`TraceLayer`](crate::TraceLayer) around a whole router sees what never reaches a route: what a
-/// layer for authentication or a limit on the body has turned away, a 404. It comes too early to know
-/// the route. With this layer on the router it knows it all the same; how to serve the two is [over
-/// there](crate::server#where-to-put-it).
+/// A [`TraceLayer`](crate::TraceLayer) around a whole router sees what never reaches a route: what
+/// a layer for authentication or a limit on the body has turned away, a 404. It comes too early to
+/// know the route. With this layer on the router it knows it all the same; how to serve the two is
+/// [over there](crate::server#where-to-put-it).
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -61,8 +61,8 @@ pub(super) fn target<B>(request: &Request<B>) -> &Uri {
 /// # Ok::<(), http::Error>(())
 /// ```
 ///
-/// It goes onto the router last. A layer that is added after it is outside of it, and what that turns
-/// away (for want of authentication, say) gets no route:
+/// It goes onto the router last. A layer that is added after it is outside of it, and what that
+/// turns away (for want of authentication, say) gets no route:
 ///
 /// ```
 /// use axum::{Router, http::StatusCode, middleware::from_fn, routing::get};
@@ -80,7 +80,8 @@ pub(super) fn target<B>(request: &Request<B>) -> &Uri {
 /// ```
 ///
 /// On a router that is mounted with `nest_service`, where axum tells those outside nothing, it does
-/// the same. Without a `TraceLayer` further out it does nothing. The request passes through as it is.
+/// the same. Without a `TraceLayer` further out it does nothing. The request passes through as it
+/// is.
 #[must_use]
 #[derive(Clone, Debug, Default)]
 pub struct RouteLayer {
@@ -93,8 +94,8 @@ impl RouteLayer {
         Self::default()
     }
 
-    /// The route is this one, and axum is not asked: for routers other than axum's, and for services
-    /// that are one route. Of this and what a layer further out was told by axum, the
+    /// The route is this one, and axum is not asked: for routers other than axum's, and for
+    /// services that are one route. Of this and what a layer further out was told by axum, the
     /// [longer](crate::server::RouteSource) wins.
     ///
     /// ```

@@ -19,8 +19,8 @@ use crate::{
 ///
 /// A [`TraceLayer`](crate::TraceLayer) leaves it among the request's extensions, where
 /// [`of`](Self::of) finds it. With the feature `axum` a handler can take it as an argument. If the
-/// request is not recorded, either gives one all the same, and what that is told goes nowhere. All else
-/// (attributes, events) is set on the current span through OpenTelemetry's API.
+/// request is not recorded, either gives one all the same, and what that is told goes nowhere. All
+/// else (attributes, events) is set on the current span through OpenTelemetry's API.
 ///
 /// ```
 /// use axum::{Router, extract::Path, http::StatusCode, routing::get};
@@ -54,8 +54,8 @@ impl ServerSpan {
         Self(Some(live))
     }
 
-    /// The span of the request that these extensions are of. Default, where no layer has left one: one
-    /// that [is not recording](Self::is_recording).
+    /// The span of the request that these extensions are of. Default, where no layer has left one:
+    /// one that [is not recording](Self::is_recording).
     ///
     /// ```
     /// use http::Extensions;
@@ -70,8 +70,8 @@ impl ServerSpan {
         extensions.get::<Self>().cloned().unwrap_or_default()
     }
 
-    /// Whether what it is told goes anywhere: the span records and has not ended. To be asked before
-    /// something that is costly to find out.
+    /// Whether what it is told goes anywhere: the span records and has not ended. To be asked
+    /// before something that is costly to find out.
     ///
     /// ```
     /// use http::{Request, Response};
@@ -98,8 +98,8 @@ impl ServerSpan {
     /// The request's route, `http.route`, and with it the span's name. It should be [of low
     /// cardinality][route]: a pattern, never the path.
     ///
-    /// Counts as said by the handler: before what the router has matched, and only the first time. An
-    /// empty one says nothing. Default: what the router has matched.
+    /// Counts as said by the handler: before what the router has matched, and only the first time.
+    /// An empty one says nothing. Default: what the router has matched.
     ///
     /// ```
     /// use http::{Request, Response};
@@ -120,8 +120,8 @@ impl ServerSpan {
         self.set_route_from(RouteSource::Handler, route);
     }
 
-    /// The same as [`set_route`](Self::set_route), as said by somebody else; see [`RouteSource`] for who
-    /// is believed.
+    /// The same as [`set_route`](Self::set_route), as said by somebody else; see [`RouteSource`]
+    /// for who is believed.
     ///
     /// ```
     /// use http::{Request, Response};
@@ -151,8 +151,8 @@ impl ServerSpan {
         }
     }
 
-    /// The span's name, whatever the route says, [of low cardinality][name]. Of several the last counts;
-    /// an empty one says nothing. Default: `{method} {route}`, or what
+    /// The span's name, whatever the route says, [of low cardinality][name]. Of several the last
+    /// counts; an empty one says nothing. Default: `{method} {route}`, or what
     /// [`with_span_name`](crate::TraceLayer::with_span_name) gives.
     ///
     /// ```
@@ -180,12 +180,13 @@ impl ServerSpan {
         }
     }
 
-    /// What kind of error the request has failed with, [`error.type`]. It should be one of a few words,
-    /// of which the last counts. Default: the status code, or the name of the error's type.
+    /// What kind of error the request has failed with, [`error.type`]. It should be one of a few
+    /// words, of which the last counts. Default: the status code, or the name of the error's type.
     ///
-    /// It says why a request failed and not that it did: on the span of a response that is no error it
-    /// does not appear. A client that went away remains `cancelled` and a panic `panic`, and of an error
-    /// of the service an [`ErrorTypeLayer`](crate::server::ErrorTypeLayer) has the last word.
+    /// It says why a request failed and not that it did: on the span of a response that is no error
+    /// it does not appear. A client that went away remains `cancelled` and a panic `panic`, and of
+    /// an error of the service an [`ErrorTypeLayer`](crate::server::ErrorTypeLayer) has the last
+    /// word.
     ///
     /// ```
     /// use http::{Request, Response};

@@ -1,5 +1,5 @@
-//! HTTP/1.1 over a socket, byte by byte: connections that are kept, pipelines, upgrades, and clients
-//! that are gone or mean harm.
+//! HTTP/1.1 over a socket, byte by byte: connections that are kept, pipelines, upgrades, and
+//! clients that are gone or mean harm.
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 

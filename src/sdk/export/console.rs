@@ -81,16 +81,17 @@ const MOST_WIDTH: usize = 1000;
 /// # What is printed
 ///
 /// Service, name, kind, duration and status of each span, its links and events, and its attributes
-/// but for those of an HTTP request that are in the name already or much the same for all requests of
-/// a service: method, route, scheme, addresses, protocol version, user agent and the time to the head.
+/// but for those of an HTTP request that are in the name already or much the same for all requests
+/// of a service: method, route, scheme, addresses, protocol version, user agent and the time to the
+/// head.
 /// [`with_all_attributes`](Self::with_all_attributes) shows these, too. Control characters are made
 /// visible, so that no header a client has sent can command the terminal.
 ///
 /// Printing happens on the thread that ends a trace's last span, and waits for the terminal. Other
-/// threads do not: what they print meanwhile is printed by that thread, up to 1 MiB; what is more is
-/// left out and said to be. Spans that the output itself makes are not printed. At most 256 traces
-/// of 512 spans are held; beyond that a trace is printed in pieces. When the output is closed,
-/// nothing more is printed and nothing fails.
+/// threads do not: what they print meanwhile is printed by that thread, up to 1 MiB; what is more
+/// is left out and said to be. Spans that the output itself makes are not printed. At most 256
+/// traces of 512 spans are held; beyond that a trace is printed in pieces. When the output is
+/// closed, nothing more is printed and nothing fails.
 #[derive(Clone)]
 pub struct ConsoleExporter {
     shared: Arc<Shared>,

@@ -55,7 +55,8 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// To go on without an endpoint that cannot be read would be to send spans where nobody wanted them.
+/// To go on without an endpoint that cannot be read would be to send spans where nobody wanted
+/// them.
 fn variable(env: &Env, variable: &'static str) -> Result<Option<String>, BuildError> {
     env.read(variable).map_err(|NotUnicode| BuildError::new(variable, "REDACTED", "must be UTF-8"))
 }

@@ -38,8 +38,8 @@ pub(crate) struct FanOut {
     done: Condvar,
 }
 
-/// One job is done at a time: the SDK's batch processor can take only so many, and makes an error of
-/// a flush that meets a shutdown.
+/// One job is done at a time: the SDK's batch processor can take only so many, and makes an error
+/// of a flush that meets a shutdown.
 #[derive(Debug, Default)]
 struct State {
     busy: bool,
