@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
 
 use crate::{error::BuildError, exchange::capture::HeaderSelector};
 
@@ -337,6 +337,15 @@ impl Redaction {
         clean.push_str(&clean_query);
         clean.push_str(fragment);
         Cow::Owned(clean)
+    }
+
+    /// The user agent as it may be recorded: a header, but one whose name holds no secret and whose
+    /// value is no URL, which need not be found out with each request.
+    pub(crate) fn user_agent<'a>(&self, value: &'a HeaderValue) -> Cow<'a, str> {
+        match &self.headers {
+            Headers::Secrets if !value.is_sensitive() => String::from_utf8_lossy(value.as_bytes()),
+            _ => self.header(&header::USER_AGENT, value),
+        }
     }
 
     /// A header's value as it may be recorded. Bytes that are not UTF-8 become `U+FFFD`.

@@ -59,7 +59,11 @@ pub(crate) fn parse(authority: &str) -> Option<(&str, Option<u16>)> {
 fn is_host(host: &str) -> bool {
     !host.is_empty()
         && host.len() <= LONGEST_HOST
-        && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@[]<>\"\\^`{|}".contains(&byte))
+        && host.bytes().all(|byte| {
+            // Most are letters and digits.
+            byte.is_ascii_alphanumeric()
+                || byte.is_ascii_graphic() && !b"/?#@[]<>\"\\^`{|}".contains(&byte)
+        })
 }
 
 #[cfg(test)]

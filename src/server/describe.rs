@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::{Version, header};
-use opentelemetry::{Key, KeyValue, trace::SpanRef};
+use opentelemetry::{Key, KeyValue, StringValue, trace::SpanRef};
 
 use crate::{
     exchange::{
@@ -30,6 +30,8 @@ pub(super) struct Description<'a> {
     method: Folded,
     connection: Connection,
     seen: Seen<'a>,
+    /// As it is written; the peer, as a rule, which need not be written out twice.
+    client_address: Option<(IpAddr, StringValue)>,
     name: Cow<'static, str>,
     /// Whether the name is the user's: then a route does not change it any more.
     named: bool,
@@ -47,9 +49,18 @@ impl<'a> Description<'a> {
             Some(name) => (name, true),
             None => (method.span_name(head.route()), false),
         };
-        let (attributes, hook_keys) = (Vec::with_capacity(ROOM), Vec::new());
-        let mut description =
-            Self { config, head, method, connection, seen, name, named, attributes, hook_keys };
+        let mut description = Self {
+            config,
+            head,
+            method,
+            connection,
+            seen,
+            client_address: None,
+            name,
+            named,
+            attributes: Vec::with_capacity(ROOM),
+            hook_keys: Vec::new(),
+        };
         description.gather();
         description.call_hooks();
         if let Some(names) = config.exchange.legacy_names {
@@ -119,10 +130,12 @@ impl<'a> Description<'a> {
             }
         }
         if let Some((address, _)) = self.client() {
-            list.push(KeyValue::new(keys::CLIENT_ADDRESS, intern::address(address)));
+            let text = intern::address(address);
+            list.push(KeyValue::new(keys::CLIENT_ADDRESS, text.clone()));
+            self.client_address = Some((address, text));
         }
         if let Some(agent) = headers.get(header::USER_AGENT) {
-            let text = redaction.header(&header::USER_AGENT, agent);
+            let text = redaction.user_agent(agent);
             list.push(KeyValue::new(keys::USER_AGENT_ORIGINAL, intern::shared(&text)));
             if self.config.opt_in.user_agent_synthetic
                 && let Some(synthetic) = user_agent::synthetic_type(agent.as_bytes())
@@ -180,7 +193,12 @@ impl<'a> Description<'a> {
         [
             url::protocol_version(self.head.version())
                 .map(|version| KeyValue::new(keys::NETWORK_PROTOCOL_VERSION, version)),
-            peer.map(|peer| address(keys::NETWORK_PEER_ADDRESS, peer)),
+            peer.map(|peer| match &self.client_address {
+                Some((client, text)) if *client == peer.ip() => {
+                    KeyValue::new(keys::NETWORK_PEER_ADDRESS, text.clone())
+                }
+                _ => address(keys::NETWORK_PEER_ADDRESS, peer),
+            }),
             peer.map(|peer| port(keys::NETWORK_PEER_PORT, peer.port())),
             client_port.map(|client| port(keys::CLIENT_PORT, client)),
             local.map(|local| address(keys::NETWORK_LOCAL_ADDRESS, local)),
