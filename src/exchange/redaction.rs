@@ -774,14 +774,14 @@ mod tests {
         let mut value = HeaderValue::from_static("s3cret");
         value.set_sensitive(true);
         for redaction in [Redaction::new(), Redaction::off()] {
-            assert_eq!(redaction.header(&http::header::ACCEPT, &value), "REDACTED");
+            assert_eq!(redaction.header(&header::ACCEPT, &value), "REDACTED");
         }
     }
 
     #[test]
     fn a_value_that_is_not_utf8_is_shown_as_far_as_it_is() {
         let value = HeaderValue::from_bytes(b"a\xffb").unwrap();
-        assert_eq!(Redaction::new().header(&http::header::ACCEPT, &value), "a\u{fffd}b");
+        assert_eq!(Redaction::new().header(&header::ACCEPT, &value), "a\u{fffd}b");
     }
 
     #[test]
