@@ -22,6 +22,14 @@ thread_local! {
     static KEPT: RefCell<[Shelf; SHELVES]> = RefCell::new(array::from_fn(|_| Shelf::default()));
 }
 
+/// How many addresses a thread keeps, in places by their last byte.
+const PLACES: usize = 32;
+
+thread_local! {
+    static ADDRESSES: RefCell<[Option<(IpAddr, StringValue)>; PLACES]> =
+        RefCell::new(array::from_fn(|_| None));
+}
+
 /// The newest first.
 type Shelf = [Option<Arc<str>>; ON_EACH];
 
@@ -49,8 +57,25 @@ pub(crate) fn shared(text: &str) -> StringValue {
     }
 }
 
-/// The same, of an address.
+/// The same, of an address, which need not be written out again either: that costs more than all the
+/// rest.
 pub(crate) fn address(address: IpAddr) -> StringValue {
+    let place = match address {
+        IpAddr::V4(address) => address.octets()[3],
+        IpAddr::V6(address) => address.octets()[15] ^ address.octets()[7],
+    };
+    let known = ADDRESSES.try_with(|known| {
+        let mut known = known.try_borrow_mut().ok()?;
+        let known = &mut known[usize::from(place) % PLACES];
+        match known {
+            Some((of, text)) if *of == address => Some(text.clone()),
+            _ => Some(known.insert((address, written(address))).1.clone()),
+        }
+    });
+    known.ok().flatten().unwrap_or_else(|| written(address))
+}
+
+fn written(address: IpAddr) -> StringValue {
     let mut text = Text { bytes: [0; LONGEST_ADDRESS], length: 0 };
     match write!(text, "{address}").map(|()| std::str::from_utf8(&text.bytes[..text.length])) {
         Ok(Ok(text)) => shared(text),
@@ -113,8 +138,10 @@ mod tests {
 
     #[test]
     fn an_address_is_written_as_it_always_is() {
-        for text in ["127.0.0.1", "::1", "2001:db8::ff00:42:8329", "::ffff:255.255.255.255"] {
-            assert_eq!(address(text.parse().unwrap()).as_str(), text);
+        let texts =
+            ["127.0.0.1", "::1", "2001:db8::ff00:42:8329", "::ffff:255.255.255.255", "127.0.1.1"];
+        for text in texts.iter().chain(&texts) {
+            assert_eq!(address(text.parse().unwrap()).as_str(), *text);
         }
         let longest = IpAddr::from([0xabcd_u16; 8]);
         assert_eq!(address(longest).as_str(), longest.to_string());
