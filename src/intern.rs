@@ -78,7 +78,8 @@ pub(crate) fn address(address: IpAddr) -> StringValue {
 fn written(address: IpAddr) -> StringValue {
     let mut text = Text { bytes: [0; LONGEST_ADDRESS], length: 0 };
     match write!(text, "{address}").map(|()| std::str::from_utf8(&text.bytes[..text.length])) {
-        Ok(Ok(text)) => shared(text),
+        // Not on a shelf: clients that come and go would push the hosts off it.
+        Ok(Ok(text)) => Arc::<str>::from(text).into(),
         Ok(Err(_)) | Err(_) => address.to_string().into(),
     }
 }

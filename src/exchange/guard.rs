@@ -9,8 +9,8 @@ use opentelemetry::{
 };
 
 use crate::exchange::{
-    classify::Classification, head::ResponseHead, hooks::contained, live::Live, outcome::Outcome,
-    span_end::SpanEnd,
+    classify::Classification, contained::contained, head::ResponseHead, live::Live,
+    outcome::Outcome, span_end::SpanEnd,
 };
 
 /// Holds one exchange's Context and ends its span, once.

@@ -1,18 +1,13 @@
 //! What a user runs at the turning points of an exchange. A hook that panics breaks nothing.
 
-use std::{
-    any::Any,
-    fmt, mem,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use opentelemetry::{Key, KeyValue};
 
 use crate::exchange::{
     attributes::Attributes,
+    contained::contained,
     head::{RequestHead, ResponseHead},
 };
 
@@ -116,20 +111,6 @@ impl Hooks {
 
     pub(crate) fn any_at_end(&self) -> bool {
         !(self.error.is_empty() && self.end.is_empty())
-    }
-}
-
-/// Runs a user's function. If it panics, the panic hook has said so by the time it is caught here,
-/// and the request goes on without what the function would have done.
-pub(crate) fn contained<T>(hook: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(hook)).map_err(forget).ok()
-}
-
-/// Lets go of what a panic carried, which may panic once more. What that carries is kept, so that
-/// it ends here.
-fn forget(payload: Box<dyn Any + Send>) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(again);
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod capture;
 pub(crate) mod redaction;
 pub(crate) mod attributes;
 pub(crate) mod hooks;
+pub(crate) mod contained;
 pub(crate) mod classify;
 pub(crate) mod guard;
 pub(crate) mod live;

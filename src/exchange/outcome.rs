@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
-use crate::semconv::status::is_server_error;
+use crate::semconv::{keys::OTHER, status::is_server_error};
 
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +20,6 @@ pub(crate) enum Outcome {
     /// The service or the body panicked.
     Panicked,
 }
-
-/// Where there is [no better word][other].
-///
-/// [other]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/
-const OTHER: &str = "_OTHER";
 
 impl Outcome {
     /// The service's error, or the body's, of this type.

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::exchange::{head::ResponseHead, hooks::contained};
+use crate::exchange::{contained::contained, head::ResponseHead};
 
 /// What a span waits for. Default: [`Body`](Self::Body).
 ///

@@ -1,5 +1,7 @@
 //! A header map as OpenTelemetry's extractor.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use opentelemetry::propagation::Extractor;
 
@@ -12,36 +14,36 @@ use opentelemetry::propagation::Extractor;
 /// [list]: https://www.w3.org/TR/baggage/#baggage-http-header-format
 pub(super) struct Lines<'a> {
     headers: &'a HeaderMap,
-    /// All lines of it, if there are several.
-    baggage: Option<String>,
+    /// All lines of it.
+    baggage: Option<Cow<'a, str>>,
 }
 
 const BAGGAGE: &str = "baggage";
 
 impl<'a> Lines<'a> {
     pub(super) fn new(headers: &'a HeaderMap) -> Self {
-        let mut lines = headers.get_all(BAGGAGE).iter().filter_map(|line| line.to_str().ok());
-        let baggage = match (lines.next(), lines.next()) {
-            (Some(first), Some(second)) => {
-                let mut list = [first, second].join(",");
-                for line in lines {
-                    list.push(',');
-                    list.push_str(line);
-                }
-                Some(list)
-            }
-            _ => None,
-        };
-        Self { headers, baggage }
+        let lines = headers.get_all(BAGGAGE).iter().filter_map(|line| line.to_str().ok());
+        Self { headers, baggage: joined(lines) }
     }
+}
+
+/// Several lines of a header that is a list, as one.
+pub(super) fn joined<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Cow<'a, str>> {
+    let mut list = Cow::Borrowed(lines.next()?);
+    for line in lines {
+        let list = list.to_mut();
+        list.push(',');
+        list.push_str(line);
+    }
+    Some(list)
 }
 
 impl Extractor for Lines<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        match &self.baggage {
-            Some(list) if key.eq_ignore_ascii_case(BAGGAGE) => Some(list),
-            _ => self.headers.get(key).and_then(|value| value.to_str().ok()),
+        if key.eq_ignore_ascii_case(BAGGAGE) {
+            return self.baggage.as_deref();
         }
+        self.headers.get(key).and_then(|value| value.to_str().ok())
     }
 
     fn keys(&self) -> Vec<&str> {

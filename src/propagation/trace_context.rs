@@ -1,6 +1,6 @@
 //! W3C Trace Context: the `traceparent` and `tracestate` headers.
 
-use std::{borrow::Cow, str::FromStr, sync::LazyLock};
+use std::{str::FromStr, sync::LazyLock};
 
 use http::HeaderMap;
 use opentelemetry::{
@@ -8,6 +8,8 @@ use opentelemetry::{
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
     trace::{SpanContext, TraceContextExt, TraceState},
 };
+
+use crate::propagation::carrier::joined;
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
@@ -154,17 +156,9 @@ fn lower_hex(digits: &[u8]) -> Option<u128> {
 /// `traceparent` beside it stays.
 ///
 /// [invalid]: https://www.w3.org/TR/trace-context-2/#tracestate-header
-fn trace_state<'a>(mut lines: impl Iterator<Item = &'a str>) -> TraceState {
-    let Some(first) = lines.next() else {
-        return TraceState::NONE;
-    };
-    let mut list = Cow::Borrowed(first);
-    for line in lines {
-        let list = list.to_mut();
-        list.push(',');
-        list.push_str(line);
-    }
-    TraceState::from_str(&list).unwrap_or(TraceState::NONE)
+fn trace_state<'a>(lines: impl Iterator<Item = &'a str>) -> TraceState {
+    let state = joined(lines).map(|list| TraceState::from_str(&list));
+    state.and_then(Result::ok).unwrap_or(TraceState::NONE)
 }
 
 #[cfg(test)]

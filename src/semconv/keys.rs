@@ -28,6 +28,11 @@ pub(crate) const URL_SCHEME: &str = "url.scheme";
 pub(crate) const USER_AGENT_ORIGINAL: &str = "user_agent.original";
 pub(crate) const USER_AGENT_SYNTHETIC_TYPE: &str = "user_agent.synthetic.type";
 
+/// What stands for a value that is [none of the known ones][other]: a method, a kind of error.
+///
+/// [other]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/
+pub(crate) const OTHER: &str = "_OTHER";
+
 /// Before the name of a request's header that is captured.
 pub(crate) const REQUEST_HEADER: &str = "http.request.header.";
 /// Before the name of a response's header that is captured.

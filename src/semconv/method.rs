@@ -5,8 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use http::Method;
 use opentelemetry::{StringValue, Value};
 
-/// What a method outside the known ones is recorded as.
-const OTHER: &str = "_OTHER";
+use crate::semconv::keys::OTHER;
 
 /// The methods that are recorded as they are. The default is [the conventions'][known]: those of
 /// RFC 9110, `PATCH` and `QUERY`. Case matters, so `get` is not known.

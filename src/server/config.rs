@@ -6,8 +6,8 @@ use crate::{
     exchange::{
         capture::{CapturedHeaders, HeaderSelector},
         classify::Classifier,
+        contained::contained,
         head::RequestHead,
-        hooks::contained,
         settings::Settings,
     },
     providers::Providers,

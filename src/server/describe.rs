@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::{Version, header};
-use opentelemetry::{Key, KeyValue, StringValue, trace::SpanRef};
+use opentelemetry::{Key, KeyValue, trace::SpanRef};
 
 use crate::{
     exchange::{
@@ -30,8 +30,6 @@ pub(super) struct Description<'a> {
     method: Folded,
     connection: Connection,
     seen: Seen<'a>,
-    /// As it is written; the peer, as a rule, which need not be written out twice.
-    client_address: Option<(IpAddr, StringValue)>,
     name: Cow<'static, str>,
     /// Whether the name is the user's: then a route does not change it any more.
     named: bool,
@@ -55,13 +53,12 @@ impl<'a> Description<'a> {
             method,
             connection,
             seen,
-            client_address: None,
             name,
             named,
-            attributes: Vec::with_capacity(ROOM),
+            attributes: Vec::new(),
             hook_keys: Vec::new(),
         };
-        description.gather();
+        description.attributes = description.gathered();
         description.call_hooks();
         if let Some(names) = config.exchange.legacy_names {
             legacy::rename(&mut description.attributes, names);
@@ -106,9 +103,9 @@ impl<'a> Description<'a> {
         }
     }
 
-    fn gather(&mut self) {
+    fn gathered(&self) -> Vec<KeyValue> {
         let (headers, redaction) = (self.head.headers(), &self.config.exchange.redaction);
-        let mut list = mem::take(&mut self.attributes);
+        let mut list = Vec::with_capacity(ROOM);
 
         list.push(KeyValue::new(keys::HTTP_REQUEST_METHOD, self.method.recorded()));
         if self.method.is_other() {
@@ -130,9 +127,7 @@ impl<'a> Description<'a> {
             }
         }
         if let Some((address, _)) = self.client() {
-            let text = intern::address(address);
-            list.push(KeyValue::new(keys::CLIENT_ADDRESS, text.clone()));
-            self.client_address = Some((address, text));
+            list.push(KeyValue::new(keys::CLIENT_ADDRESS, intern::address(address)));
         }
         if let Some(agent) = headers.get(header::USER_AGENT) {
             let text = redaction.user_agent(agent);
@@ -149,7 +144,7 @@ impl<'a> Description<'a> {
             list.push(KeyValue::new(keys::HTTP_ROUTE, intern::shared(route)));
         }
         self.config.request_headers.capture(headers, redaction, &mut list);
-        self.attributes = list;
+        list
     }
 
     fn call_hooks(&mut self) {
@@ -193,12 +188,7 @@ impl<'a> Description<'a> {
         [
             url::protocol_version(self.head.version())
                 .map(|version| KeyValue::new(keys::NETWORK_PROTOCOL_VERSION, version)),
-            peer.map(|peer| match &self.client_address {
-                Some((client, text)) if *client == peer.ip() => {
-                    KeyValue::new(keys::NETWORK_PEER_ADDRESS, text.clone())
-                }
-                _ => address(keys::NETWORK_PEER_ADDRESS, peer),
-            }),
+            peer.map(|peer| address(keys::NETWORK_PEER_ADDRESS, peer)),
             peer.map(|peer| port(keys::NETWORK_PEER_PORT, peer.port())),
             client_port.map(|client| port(keys::CLIENT_PORT, client)),
             local.map(|local| address(keys::NETWORK_LOCAL_ADDRESS, local)),

@@ -15,7 +15,7 @@ use http::Request;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::{exchange::hooks::contained, server::ServerSpan};
+use crate::{exchange::contained::contained, semconv::keys::OTHER, server::ServerSpan};
 
 /// An error that has a word for what kind it is, fit for [`error.type`]: one of a few, so that
 /// errors can be counted by it.
@@ -101,7 +101,7 @@ impl ErrorType for Box<dyn Error + Send + Sync> {
             }
             error = this.source();
         }
-        "_OTHER".into()
+        OTHER.into()
     }
 }
 

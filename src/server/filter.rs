@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::exchange::{head::RequestHead, hooks::contained};
+use crate::exchange::{contained::contained, head::RequestHead};
 
 /// What a layer does with a request, signal by signal. Default: [all](Self::all) of it.
 ///
@@ -172,21 +172,20 @@ mod tests {
 
     #[test]
     fn a_signal_is_left_out_as_soon_as_one_says_so() {
-        let all = Verdict::all();
-        for (one, other, both) in [
-            (all, all, all),
-            (all, Verdict::none(), Verdict::none()),
-            (all.without_span(), all, all.without_span()),
-            (all, all.without_metrics(), all.without_metrics()),
-            (
-                all.without_span(),
-                all.without_propagation(),
-                Verdict::none().and(all).without_metrics(),
-            ),
-        ] {
-            let expected = Verdict { metrics: one.metrics && other.metrics, ..both };
-            assert_eq!(one.and(other), expected);
-            assert_eq!(other.and(one), expected);
+        let every = || [false, true].into_iter();
+        for (span, metrics) in every().flat_map(|span| every().map(move |metrics| (span, metrics)))
+        {
+            for propagation in every() {
+                let verdict = Verdict { span, metrics, propagation };
+                assert_eq!(verdict.and(Verdict::all()), verdict);
+                assert_eq!(verdict.and(Verdict::none()), Verdict::none());
+                let both = verdict.and(Verdict::all().without_span());
+                assert_eq!(both, verdict.without_span());
+                let both = verdict.and(Verdict::all().without_metrics());
+                assert_eq!(both, verdict.without_metrics());
+                let both = verdict.and(Verdict::all().without_propagation());
+                assert_eq!(both, verdict.without_propagation());
+            }
         }
     }
 }

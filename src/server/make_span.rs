@@ -10,9 +10,9 @@ use opentelemetry::{
 
 use crate::{
     exchange::{
+        contained::contained,
         guard::Guard,
         head::RequestHead,
-        hooks::contained,
         live::{Live, Start},
     },
     server::{
@@ -80,10 +80,10 @@ fn start(
     parent: Parent,
     propagates: bool,
 ) -> Result<Arc<Live>, Started> {
-    let (started_at, clock) = started(head.extensions());
     let Some(tracer) = config.providers.tracer.of_request() else {
         return Err(Started::nothing(parent.cx));
     };
+    let (started_at, clock) = started(head.extensions());
     let mut builder =
         SpanBuilder::from_name("HTTP").with_kind(SpanKind::Server).with_start_time(started_at);
     if let Some(link) = parent.link {

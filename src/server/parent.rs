@@ -9,7 +9,7 @@ use opentelemetry::{
 };
 
 use crate::{
-    exchange::{head::RequestHead, hooks::contained},
+    exchange::{contained::contained, head::RequestHead},
     propagation::Propagator,
 };
 

@@ -92,7 +92,7 @@ impl ServerSpan {
     /// ```
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.0.as_ref().is_some_and(|live| live.is_recording())
+        self.recording().is_some()
     }
 
     /// The request's route, `http.route`, and with it the span's name. It should be [of low
@@ -140,13 +140,13 @@ impl ServerSpan {
     /// ```
     pub fn set_route_from(&self, source: RouteSource, route: impl Into<Cow<'static, str>>) {
         let route = route.into();
-        if self.0.is_some() && !route.is_empty() {
+        if self.is_recording() && !route.is_empty() {
             self.tell_route(source, shared(route));
         }
     }
 
     pub(super) fn tell_route(&self, source: RouteSource, pattern: StringValue) {
-        if let Some(live) = &self.0 {
+        if let Some(live) = self.recording() {
             live.told.route(&Route { source, pattern });
         }
     }
@@ -171,11 +171,8 @@ impl ServerSpan {
     ///
     /// [name]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
     pub fn set_name(&self, name: impl Into<Cow<'static, str>>) {
-        if let Some(live) = &self.0 {
-            let name = name.into();
-            if name.is_empty() {
-                return;
-            }
+        let name = name.into();
+        if let Some(live) = self.recording().filter(|_| !name.is_empty()) {
             live.told.change(|facts| facts.name = Some(name.clone()));
         }
     }
@@ -205,19 +202,16 @@ impl ServerSpan {
     ///
     /// [`error.type`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/
     pub fn set_error_type(&self, error_type: impl Into<Cow<'static, str>>) {
-        if let Some(live) = &self.0 {
-            let error_type = error_type.into();
-            if error_type.is_empty() {
-                return;
-            }
+        let error_type = error_type.into();
+        if let Some(live) = self.recording().filter(|_| !error_type.is_empty()) {
             live.told.change(|facts| facts.error_type = Some(error_type.clone()));
         }
     }
 
     /// What the service's error is called.
     pub(super) fn set_service_error(&self, error_type: impl Into<Cow<'static, str>>) {
-        if let Some(live) = &self.0 {
-            let error_type = error_type.into();
+        let error_type = error_type.into();
+        if let Some(live) = self.recording() {
             live.told.change(|facts| facts.service_error = Some(error_type.clone()));
         }
     }
@@ -226,12 +220,17 @@ impl ServerSpan {
     ///
     /// [event]: https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/
     pub(super) fn add_exception(&self, type_name: &'static str, message: Option<String>) {
-        if let Some(live) = &self.0 {
+        if let Some(live) = self.recording() {
             let message = message.map(|message| KeyValue::new(keys::EXCEPTION_MESSAGE, message));
             let attributes = [Some(KeyValue::new(keys::EXCEPTION_TYPE, type_name)), message];
             let attributes = attributes.into_iter().flatten().collect();
             live.cx().span().add_event(keys::EXCEPTION, attributes);
         }
+    }
+
+    /// What can be told something, if it goes anywhere.
+    fn recording(&self) -> Option<&Live> {
+        self.0.as_deref().filter(|live| live.is_recording())
     }
 
     /// Whether a layer has made it.
@@ -241,7 +240,7 @@ impl ServerSpan {
 
     /// From here on the bytes of the request's body are counted. Whether nobody else does it.
     pub(super) fn count_request(&self) -> bool {
-        self.0.as_ref().is_some_and(|live| live.told.count_request())
+        self.recording().is_some_and(|live| live.told.count_request())
     }
 
     pub(super) fn request_data(&self, length: u64) {

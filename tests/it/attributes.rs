@@ -156,7 +156,7 @@ async fn a_nested_router_has_the_whole_path() {
 
 #[test]
 fn a_foreign_sampler_sees_the_attributes() {
-    let looks = Decides(SamplingDecision::Drop, |name, kind, attributes| {
+    let looks = Decides::new(SamplingDecision::Drop, |name, kind, attributes| {
         assert_eq!((name, kind), ("GET", &SpanKind::Server));
         let keys: Vec<_> = attributes.iter().map(|attribute| attribute.key.as_str()).collect();
         assert_eq!(keys, ["http.request.method", "url.path", "url.scheme"]);

@@ -196,7 +196,7 @@ fn a_sampler_and_a_processor_may_attach_contexts_of_their_own() {
     }
 
     let provider = SdkTracerProvider::builder()
-        .with_sampler(Decides(SamplingDecision::RecordAndSample, |_, _, _| attach()))
+        .with_sampler(Decides::new(SamplingDecision::RecordAndSample, |_, _, _| attach()))
         .with_span_processor(Hooks {
             on_start: Some(|_| attach()),
             on_end: Some(attach),

@@ -450,7 +450,7 @@ async fn building_and_shutting_down_inside_a_current_thread_runtime_works() {
 
 #[test]
 fn spans_that_record_without_being_sampled_stay_here() {
-    let record_only = Decides(SamplingDecision::RecordOnly, |_, _, _| {});
+    let record_only = Decides::new(SamplingDecision::RecordOnly, |_, _, _| {});
     let collector = Collector::start([]);
     let telemetry = builder(&collector.url())
         .with_sampler(SamplerBuilder::new().with_root(record_only))

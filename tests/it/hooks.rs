@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use http::{Request, StatusCode};
 use opentelemetry::{
-    Context, KeyValue, SpanId, TraceId,
+    Context, KeyValue, SpanId,
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
-    trace::{Link, SpanKind},
+    trace::SpanKind,
 };
-use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample};
+use opentelemetry_sdk::trace::{SamplingDecision, SdkTracerProvider};
 use tower_telemetry::{TraceLayer, server::RemoteParent};
 
 use crate::support::{
@@ -79,7 +79,7 @@ fn a_hook_before_the_start_is_seen_by_the_sampler_and_the_others_wait_for_its_wo
         (SamplingDecision::RecordOnly, true),
         (SamplingDecision::RecordAndSample, true),
     ] {
-        let looks = Decides(decision.clone(), |_, kind, attributes| {
+        let looks = Decides::new(decision.clone(), |_, kind, attributes| {
             assert_eq!(kind, &SpanKind::Server);
             assert!(attributes.contains(&KeyValue::new("mine", 1)));
         });
@@ -394,23 +394,9 @@ fn a_request_through_two_layers_meets_the_hooks_of_the_outer_one_once() {
     assert_eq!(*called.lock().unwrap(), [("outer", "request"), ("outer", "end")]);
 }
 
-/// A sampler, a processor or a propagator that panics.
+/// A propagator that panics.
 #[derive(Clone, Debug)]
 struct Panics;
-
-impl ShouldSample for Panics {
-    fn should_sample(
-        &self,
-        _: Option<&Context>,
-        _: TraceId,
-        _: &str,
-        _: &SpanKind,
-        _: &[KeyValue],
-        _: &[Link],
-    ) -> SamplingResult {
-        panic!("the sampler panics, as it was told to")
-    }
-}
 
 impl TextMapPropagator for Panics {
     fn inject_context(&self, _: &Context, _: &mut dyn Injector) {}
@@ -426,7 +412,10 @@ impl TextMapPropagator for Panics {
 
 #[test]
 fn a_sampler_or_a_propagator_that_panics_breaks_nothing() {
-    let provider = SdkTracerProvider::builder().with_sampler(Panics).build();
+    let sampler = Decides::new(SamplingDecision::Drop, |_, _, _| {
+        panic!("the sampler panics, as it was told to")
+    });
+    let provider = SdkTracerProvider::builder().with_sampler(sampler).build();
     let layer = TraceLayer::new().with_tracer_provider(&provider);
     assert_eq!(exchange(&layer, Request::new(()), response("hello")).body(), "hello");
 

@@ -186,7 +186,7 @@ async fn a_handler_knows_better_than_the_router() {
 
 #[tokio::test]
 async fn a_route_before_the_start_is_seen_by_the_sampler_and_stays() {
-    let looks = Decides(SamplingDecision::RecordAndSample, |name, _, attributes| {
+    let looks = Decides::new(SamplingDecision::RecordAndSample, |name, _, attributes| {
         assert_eq!(name, "GET /a/{*rest}");
         assert!(attributes.contains(&KeyValue::new("http.route", "/a/{*rest}")));
     });

@@ -9,13 +9,9 @@ use std::{
 };
 
 use http::{Request, Response};
-use opentelemetry::{
-    Context, KeyValue, TraceId,
-    trace::{Link, Span as _, SpanKind, TraceState},
-};
+use opentelemetry::trace::Span as _;
 use opentelemetry_sdk::trace::{
-    InMemorySpanExporter, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample,
-    SimpleSpanProcessor, Span,
+    InMemorySpanExporter, SamplingDecision, SdkTracerProvider, SimpleSpanProcessor, Span,
 };
 use tower::{Layer, Service, service_fn};
 use tower_telemetry::{SamplerBuilder, Telemetry, TelemetryBuilder, TraceLayer};
@@ -23,7 +19,7 @@ use tower_telemetry::{SamplerBuilder, Telemetry, TelemetryBuilder, TraceLayer};
 use crate::support::{
     exchange::{exchange, response},
     recorder::{Described, attribute},
-    sdk::Hooks,
+    sdk::{Decides, Hooks},
 };
 
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -175,8 +171,11 @@ fn what_is_sampled_out_builds_nothing_also_where_the_response_names_its_span() {
 fn of_two_layers_the_outer_one_decides_also_if_it_decides_against() {
     // Whose parent is not believed begins a trace, so a second layer would draw lots again.
     let decisions = Arc::new(AtomicU32::new(0));
-    let provider =
-        SdkTracerProvider::builder().with_sampler(Counts(Arc::clone(&decisions))).build();
+    let counted = Arc::clone(&decisions);
+    let counts = Decides::new(SamplingDecision::Drop, move |_, _, _| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let provider = SdkTracerProvider::builder().with_sampler(counts).build();
     for answers in [false, true] {
         decisions.store(0, Ordering::Relaxed);
         let mut layer = TraceLayer::new()
@@ -204,27 +203,4 @@ fn an_outer_layer_that_makes_no_spans_decides_nothing() {
     let outer = TraceLayer::new().with_tracer_provider(&noop);
     tokio_test::block_on(outer.layer(inner).call(Request::new(()))).unwrap();
     assert_eq!(recorder.span().name, "GET");
-}
-
-/// Decides against every span, and counts how often.
-#[derive(Clone, Debug)]
-struct Counts(Arc<AtomicU32>);
-
-impl ShouldSample for Counts {
-    fn should_sample(
-        &self,
-        _: Option<&Context>,
-        _: TraceId,
-        _: &str,
-        _: &SpanKind,
-        _: &[KeyValue],
-        _: &[Link],
-    ) -> SamplingResult {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        SamplingResult {
-            decision: SamplingDecision::Drop,
-            attributes: Vec::new(),
-            trace_state: TraceState::NONE,
-        }
-    }
 }

@@ -12,13 +12,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use opentelemetry::{
-    Context, KeyValue, TraceId,
-    trace::{Link, SpanKind, TraceState},
-};
-use opentelemetry_sdk::trace::{
-    InMemorySpanExporter, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample,
-};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SamplingDecision, SdkTracerProvider};
 use tower_telemetry::{
     HeaderSelector, TraceLayer,
     server::{Connection, LegacyNames},
@@ -29,31 +23,9 @@ use crate::{
     support::{
         exchange::{exchange, response},
         recorder::unique,
+        sdk::Decides,
     },
 };
-
-/// A sampler that keeps the keys it is shown.
-#[derive(Clone, Debug, Default)]
-struct Keys(Arc<Mutex<BTreeSet<String>>>);
-
-impl ShouldSample for Keys {
-    fn should_sample(
-        &self,
-        _: Option<&Context>,
-        _: TraceId,
-        _: &str,
-        _: &SpanKind,
-        attributes: &[KeyValue],
-        _: &[Link],
-    ) -> SamplingResult {
-        self.0.lock().unwrap().extend(attributes.iter().map(|attribute| attribute.key.to_string()));
-        SamplingResult {
-            decision: SamplingDecision::RecordAndSample,
-            attributes: Vec::new(),
-            trace_state: TraceState::NONE,
-        }
-    }
-}
 
 /// What a request and its response are to be for an attribute to be there.
 struct Case {
@@ -65,9 +37,13 @@ struct Case {
 /// The keys on the span, and those that the sampler was shown.
 fn keys(change: impl FnOnce(Case) -> Case) -> (BTreeSet<String>, BTreeSet<String>) {
     let exporter = InMemorySpanExporter::default();
-    let sampler = Keys::default();
+    let start = Arc::new(Mutex::new(BTreeSet::new()));
+    let shown = Arc::clone(&start);
+    let sampler = Decides::new(SamplingDecision::RecordAndSample, move |_, _, attributes| {
+        shown.lock().unwrap().extend(attributes.iter().map(|attribute| attribute.key.to_string()));
+    });
     let provider = SdkTracerProvider::builder()
-        .with_sampler(sampler.clone())
+        .with_sampler(sampler)
         .with_simple_exporter(exporter.clone())
         .build();
     let case = change(Case {
@@ -77,7 +53,7 @@ fn keys(change: impl FnOnce(Case) -> Case) -> (BTreeSet<String>, BTreeSet<String
     });
     exchange(&case.layer, case.request, case.response);
     let span = exporter.get_finished_spans().unwrap().remove(0);
-    let start = sampler.0.lock().unwrap().clone();
+    let start = start.lock().unwrap().clone();
     (unique(span.attributes).into_keys().collect(), start)
 }
 

@@ -1,6 +1,6 @@
 //! A span processor and a sampler that do as they are told.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use opentelemetry::{
     Context, KeyValue, TraceId,
@@ -55,8 +55,22 @@ impl fmt::Debug for Hooks {
 }
 
 /// A sampler that looks at name, kind and attributes, and then decides what was decided before.
-#[derive(Clone, Debug)]
-pub(crate) struct Decides(pub(crate) SamplingDecision, pub(crate) fn(&str, &SpanKind, &[KeyValue]));
+#[derive(Clone)]
+pub(crate) struct Decides {
+    decision: SamplingDecision,
+    looks: Arc<Looks>,
+}
+
+type Looks = dyn Fn(&str, &SpanKind, &[KeyValue]) + Send + Sync;
+
+impl Decides {
+    pub(crate) fn new(
+        decision: SamplingDecision,
+        looks: impl Fn(&str, &SpanKind, &[KeyValue]) + Send + Sync + 'static,
+    ) -> Self {
+        Self { decision, looks: Arc::new(looks) }
+    }
+}
 
 impl ShouldSample for Decides {
     fn should_sample(
@@ -68,11 +82,17 @@ impl ShouldSample for Decides {
         attributes: &[KeyValue],
         _: &[Link],
     ) -> SamplingResult {
-        (self.1)(name, kind, attributes);
+        (self.looks)(name, kind, attributes);
         SamplingResult {
-            decision: self.0.clone(),
+            decision: self.decision.clone(),
             attributes: Vec::new(),
             trace_state: TraceState::NONE,
         }
+    }
+}
+
+impl fmt::Debug for Decides {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.decision.fmt(f)
     }
 }
