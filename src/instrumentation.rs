@@ -2,7 +2,11 @@
 
 use std::env::{self, VarError};
 
-use crate::{error::Warning, exchange::capture::HeaderSelector, semconv::method::KnownMethods};
+use crate::{
+    error::Warning,
+    exchange::{capture::HeaderSelector, given::Given},
+    semconv::method::KnownMethods,
+};
 
 /// The settings of layers that [the conventions][methods] and [other instrumentation][headers] take
 /// from the environment.
@@ -11,12 +15,13 @@ use crate::{error::Warning, exchange::capture::HeaderSelector, semconv::method::
 /// [headers]: https://opentelemetry.io/docs/zero-code/java/agent/instrumentation/http/
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Instrumentation {
-    pub(crate) known_methods: Option<KnownMethods>,
-    pub(crate) server_request_headers: Option<HeaderSelector>,
-    pub(crate) server_response_headers: Option<HeaderSelector>,
+    pub(crate) server: Given,
+    pub(crate) client: Given,
 }
 
 const KNOWN_METHODS: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
+const CLIENT_REQUEST: &str = "OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS";
+const CLIENT_RESPONSE: &str = "OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS";
 const SERVER_REQUEST: &str = "OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS";
 const SERVER_RESPONSE: &str = "OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS";
 
@@ -38,10 +43,14 @@ impl Instrumentation {
             warnings.extend(left_out(name, bad, "is no header's name"));
             Some(selector)
         };
+        let mut side = |request, response| Given {
+            known_methods: known_methods.clone(),
+            request_headers: headers(request),
+            response_headers: headers(response),
+        };
         let read = Self {
-            known_methods,
-            server_request_headers: headers(SERVER_REQUEST),
-            server_response_headers: headers(SERVER_RESPONSE),
+            server: side(SERVER_REQUEST, SERVER_RESPONSE),
+            client: side(CLIENT_REQUEST, CLIENT_RESPONSE),
         };
         (read, warnings)
     }

@@ -93,7 +93,7 @@ pub mod sdk;
 #[cfg(feature = "sdk")]
 pub use self::sdk::{ExportError, ResourceBuilder, SamplerBuilder, Telemetry, TelemetryBuilder};
 pub use self::{
-    client::PropagationLayer,
+    client::{ClientTraceLayer, PropagationLayer},
     error::{BuildError, Warning},
     exchange::{capture::HeaderSelector, redaction::Redaction},
     providers::Providers,

@@ -1,11 +1,153 @@
-//! A request goes out: it takes the current span's context along.
+//! A request goes out: a span for each attempt, whose context goes along.
 //!
-//! [`PropagationLayer`] wraps any [`tower::Service`] that takes an [`http::Request`] (hyper-util's
-//! client, a tonic channel) and, with the feature `reqwest`, a `reqwest::Client`, which is such a
-//! service for its own request type. It writes the current span into the headers and makes no
-//! span of its own; the next service's server span becomes a child of the current one.
+//! [`ClientTraceLayer`] wraps any [`tower::Service`] that takes an [`http::Request`] (hyper-util's
+//! client, a tonic channel, a router in a test) and, with the feature `reqwest`, a
+//! `reqwest::Client`, which is such a service for its own request type. For each request it starts a
+//! client span below the current one, writes that span's context into the headers, so that the next
+//! service's server span becomes its child, and ends it when the response's head is there. Request,
+//! response and error pass through as they are.
+//!
+//! [`PropagationLayer`] does the writing [alone](#propagation-alone).
 //!
 //! # Example
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::Request;
+//! use http_body_util::Empty;
+//! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+//! use tower::{Layer, ServiceExt};
+//! use tower_telemetry::ClientTraceLayer;
+//!
+//! # async fn item() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+//! let client = ClientTraceLayer::new().layer(client);
+//!
+//! let request = Request::get("http://inventory:3000/items/42").body(Empty::new())?;
+//! let response = client.oneshot(request).await?;
+//! # let _ = response;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `ClientTraceLayer::new()` takes its spans from the global tracer provider and writes headers with
+//! the global propagator, both looked up when a request is sent; [`Telemetry::set_global`] sets them.
+//! [`with_telemetry`](ClientTraceLayer::with_telemetry) takes those that it is given.
+//!
+//! # Example: reqwest
+//!
+//! With the feature `reqwest` a client is wrapped as it is, alone or among other layers:
+//!
+#![cfg_attr(feature = "reqwest", doc = "```")]
+#![cfg_attr(not(feature = "reqwest"), doc = "```text")]
+//! use std::time::Duration;
+//!
+//! use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
+//! use tower_telemetry::ClientTraceLayer;
+//!
+//! async fn stock(client: &reqwest::Client) -> Result<String, BoxError> {
+//!     let mut traced = ServiceBuilder::new()
+//!         .layer(ClientTraceLayer::new())
+//!         .timeout(Duration::from_secs(5))
+//!         .service(client);
+//!     let request = client.get("http://inventory:3000/stock/42").build()?;
+//!     Ok(traced.ready().await?.call(request).await?.text().await?)
+//! }
+//! ```
+//!
+//! Who would rather go on with `client.get(url).header(..).send()` writes a thin client around the
+//! traced one, with what of reqwest's builder it needs:
+//!
+#![cfg_attr(feature = "reqwest", doc = "```")]
+#![cfg_attr(not(feature = "reqwest"), doc = "```text")]
+//! use reqwest::{Error, IntoUrl, Method, RequestBuilder, Response};
+//! use tower::{Layer, Service};
+//! use tower_telemetry::{ClientTraceLayer, client::ClientTrace};
+//!
+//! #[derive(Clone)]
+//! struct Client(ClientTrace<reqwest::Client>);
+//!
+//! struct Outgoing(RequestBuilder, ClientTrace<reqwest::Client>);
+//!
+//! impl Client {
+//!     fn new(client: reqwest::Client) -> Self {
+//!         Self(ClientTraceLayer::new().layer(client))
+//!     }
+//!
+//!     fn get(&self, url: impl IntoUrl) -> Outgoing {
+//!         Outgoing(self.0.get_ref().request(Method::GET, url), self.0.clone())
+//!     }
+//! }
+//!
+//! impl Outgoing {
+//!     fn header(self, name: &str, value: &str) -> Self {
+//!         Self(self.0.header(name, value), self.1)
+//!     }
+//!
+//!     async fn send(mut self) -> Result<Response, Error> {
+//!         // A reqwest client is always ready.
+//!         self.1.call(self.0.build()?).await
+//!     }
+//! }
+//!
+//! async fn stock(client: &Client) -> Result<String, Error> {
+//!     client.get("http://inventory:3000/stock/42").header("x-tenant", "acme").send().await?.text().await
+//! }
+//! ```
+//!
+//! # Where to put it
+//!
+//! A span is one attempt: what is outside of the layer is not on it, and what is inside is.
+//!
+//! * A **timeout** goes inside: then it is an error, `timeout`. One outside lets go of the request
+//!   like any caller who has changed their mind, which is no error.
+//! * **Retries** go outside: then each attempt has a span, as the conventions [want it][attempts]. A
+//!   [`ResendCountLayer`] outside of them counts, `http.request.resend_count`.
+//! * **Redirects** that a layer such as tower-http's `FollowRedirect` follows are attempts, too. Those
+//!   that reqwest follows itself are inside of it, where no layer comes: they are one span, with the
+//!   URL that was asked for and the status code of the last response; every server on the way is its
+//!   child. [`reqwest::redirect::Policy::none`][none] and such a layer make them visible.
+//! * A **buffer** goes inside: what is behind it runs in a task of its own, where no span is current.
+//!
+//! A request that comes through two client layers has one span, the outer one's. One that is sent
+//! because of another, while that is on its way, has its own.
+//!
+//! [attempts]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-request-retries-and-redirects
+//! [none]: https://docs.rs/reqwest/latest/reqwest/redirect/struct.Policy.html#method.none
+//!
+//! # Whose child a span is
+//!
+//! That of the span that is current where the service is called: the server span in a handler under
+//! a [`TraceLayer`](crate::TraceLayer), one of the program's own, one of [`tracing`]'s under
+//! [tracing-opentelemetry]. If there is none it begins a trace, unless a [parent is
+//! required](ClientTraceLayer::with_parent_required). In the service and its future the client span
+//! is the current one; for the caller it never is.
+//!
+//! A task that is spawned begins without a current span; `.with_context(Context::current())` takes
+//! it along.
+//!
+//! [`tracing`]: https://docs.rs/tracing
+//! [tracing-opentelemetry]: https://docs.rs/tracing-opentelemetry
+//!
+//! # Where context may go
+//!
+//! By default, to whoever is asked. [`PropagationTargets`] keeps it at home, by host or by a
+//! predicate. Baggage has a [switch of its own](ClientTraceLayer::with_baggage_to), which is off.
+//!
+//! A trace header that is there already is replaced, so a request that is sent on carries one
+//! `traceparent`, ours, and no `tracestate` of another. Without a current span nothing is written,
+//! and nothing is taken away from a request that may carry one.
+//!
+//! In a Context in which [telemetry is suppressed][suppressed], as it is where spans are exported,
+//! there is neither span nor header: an exporter can send its requests through a client of the
+//! program's.
+//!
+//! [suppressed]: opentelemetry::Context::enter_telemetry_suppressed_scope
+//!
+//! # Propagation alone
+//!
+//! [`PropagationLayer`] takes the same requests, writes the current span into the headers and makes
+//! no span of its own; the next service's server span becomes a child of the current one.
 //!
 //! ```
 //! use http::{Request, Response};
@@ -31,29 +173,103 @@
 //! # Ok::<_, std::io::Error>(()) }).unwrap();
 //! ```
 //!
-//! # Example: reqwest
+//! For a client that is no tower service, [`inject`] writes into a header map.
 //!
-//! With the feature `reqwest` a client is wrapped as it is:
+//! # Attributes
 //!
-#![cfg_attr(feature = "reqwest", doc = "```")]
-#![cfg_attr(not(feature = "reqwest"), doc = "```text")]
-//! use tower::{Layer, Service};
-//! use tower_telemetry::PropagationLayer;
+//! The name is `{method} {template}` where the URL's [template](UrlTemplate) is known, or `{method}`,
+//! and never the URL, which [would be a name per item][name].
 //!
-//! async fn stock(client: &reqwest::Client) -> Result<String, reqwest::Error> {
-//!     let request = client.get("http://inventory:3000/stock/42").build()?;
-//!     let mut client = PropagationLayer::new().layer(client);
-//!     client.call(request).await?.text().await
-//! }
-//! ```
+#![doc = include_str!("attributes.md")]
 //!
-//! # A header that is there already
+//! A sampler finds those marked *start* on the span that it decides on. Secrets in URLs and headers
+//! are kept out of the spans by one policy, [`Redaction`](crate::Redaction).
 //!
-//! is replaced, so a request that is sent on carries one `traceparent`, ours, and no `tracestate` of
-//! another. Without a current span nothing is written and nothing is taken away.
+//! Of the opt-in attributes of the conventions some are not here: `network.transport` and the
+//! request's size, which a layer above a client cannot know, the sizes on the wire, and the bodies'
+//! content.
+//!
+//! [name]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
+//!
+//! # Errors
+//!
+//! `error.type` is the status code, if that is 4xx or 5xx (or what
+//! [`with_failure_by`](ClientTraceLayer::with_failure_by) says), `panic`, or one of these words for
+//! what the client has failed with:
+//!
+#![doc = include_str!("errors.md")]
+//!
+//! An error is looked at, with what caused it, if its type is one of these: `std::io::Error`,
+//! `http::Error`, an error in a box, with the feature `hyper-util` the ones of hyper-util's client and
+//! of hyper, with `reqwest` that of reqwest, and every type that
+//! [`with_error_type`](ClientTraceLayer::with_error_type) has a function for. Any other is called by
+//! its type's name, and one in a box that is not in the table `_OTHER`.
+//!
+//! # What ends a span
+//!
+//! Exactly one of these, and the span ends there and then. By default that is at the latest with the
+//! head; with [`SpanEnd::Body`], for the layer, by predicate or for one response, the span goes on.
+//!
+//! | what happens | status | `error.type` |
+//! |---|---|---|
+//! | the client gives an error | error | see [above](#errors) |
+//! | the response's head is there | by status code | status code if 4xx or 5xx |
+//! | the future is dropped before: the caller has cancelled | [unset][cancelled] | |
+//! | the client panics | error | `panic` |
+//! | with `SpanEnd::Body`: the body gives its trailers, or its last frame | by status code | status code if 4xx or 5xx |
+//! | with `SpanEnd::Body`: the body gives an error | error | see [above](#errors) |
+//! | with `SpanEnd::Body`: the body is dropped, read or unread | by status code | status code if 4xx or 5xx |
+//!
+//! [cancelled]: https://opentelemetry.io/docs/specs/semconv/general/recording-errors/
+//!
+//! # Environment
+//!
+//! What the code says comes first. A layer reads these when it is made; one that is given a
+//! [`Telemetry`](crate::Telemetry) takes what that has read. An entry of a list that cannot be used is
+//! left out, and is a [`Warning`](crate::Warning).
+//!
+//! | variable | default | setter |
+//! |---|---|---|
+//! | `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` | RFC 9110's, `PATCH`, `QUERY` | [`with_known_methods`](ClientTraceLayer::with_known_methods) |
+//! | `OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS` | none | [`with_request_headers`](ClientTraceLayer::with_request_headers) |
+//! | `OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS` | none | [`with_response_headers`](ClientTraceLayer::with_response_headers) |
+//!
+//! [`Telemetry::set_global`]: crate::Telemetry::set_global
 
-pub use self::{layer::PropagationLayer, request::OutgoingRequest, service::Propagation};
+pub use self::{
+    body::ResponseBody,
+    future::ResponseFuture,
+    layer::ClientTraceLayer,
+    propagate::{Propagation, PropagationLayer, inject},
+    request::OutgoingRequest,
+    resend::{CountResends, ResendCount, ResendCountLayer},
+    response::IncomingResponse,
+    service::ClientTrace,
+    targets::PropagationTargets,
+    url_template::UrlTemplate,
+};
+pub use crate::exchange::{
+    attributes::Attributes,
+    filter::Verdict,
+    head::{RequestHead, ResponseHead},
+    hooks::Ended,
+    span_end::SpanEnd,
+};
 
 mod layer;
+mod config;
 mod service;
 mod request;
+mod origin;
+mod nested;
+mod make_span;
+mod resend;
+mod url_template;
+mod describe;
+mod propagate;
+mod targets;
+mod future;
+mod response;
+mod body;
+mod failure;
+mod error_type;

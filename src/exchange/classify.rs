@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use http::{HeaderMap, Request, Response};
 use tower_http::classify::{ClassifiedResponse, ClassifyEos, ClassifyResponse, MakeClassifier};
 
-use crate::exchange::contained::contained;
+use crate::exchange::{contained::contained, head::ResponseHead};
 
 /// A classifier of any type.
 #[derive(Clone)]
@@ -27,6 +27,14 @@ impl Classifier {
         M::ClassifyEos: Send + Sync + 'static,
     {
         Self(Arc::new(make))
+    }
+
+    /// One that is asked for the head alone.
+    pub(crate) fn by<F>(failed: F) -> Self
+    where
+        F: Fn(&ResponseHead<'_>) -> bool + Send + Sync + 'static,
+    {
+        Self(Arc::new(ByHead(Arc::new(failed))))
     }
 
     /// A classification of the exchange that `request` begins; none if the classifier panics.
@@ -53,6 +61,35 @@ where
 {
     fn begin(&self, request: &Request<()>) -> Box<dyn Classification> {
         Box::new(Stage::<M::Classifier>::Head(self.make_classifier(request)))
+    }
+}
+
+struct ByHead<F>(Arc<F>);
+
+impl<F> Make for ByHead<F>
+where
+    F: Fn(&ResponseHead<'_>) -> bool + Send + Sync + 'static,
+{
+    fn begin(&self, _: &Request<()>) -> Box<dyn Classification> {
+        Box::new(OfHead { by: Arc::clone(&self.0), failed: None })
+    }
+}
+
+struct OfHead<F> {
+    by: Arc<F>,
+    failed: Option<bool>,
+}
+
+impl<F> Classification for OfHead<F>
+where
+    F: Fn(&ResponseHead<'_>) -> bool + Send + Sync,
+{
+    fn head(&mut self, response: &Response<()>) {
+        self.failed = Some((self.by)(&ResponseHead::new(response)));
+    }
+
+    fn failed(&mut self, _: Option<&HeaderMap>) -> Option<bool> {
+        self.failed
     }
 }
 

@@ -4,13 +4,13 @@ use std::{fmt, mem, sync::Arc, thread};
 
 use http::{HeaderMap, Response};
 use opentelemetry::{
-    Context,
+    Context, KeyValue, SpanId,
     trace::{Status, TraceContextExt},
 };
 
 use crate::exchange::{
     classify::Classification, contained::contained, head::ResponseHead, live::Live,
-    outcome::Outcome, span_end::SpanEnd,
+    outcome::Outcome, settings::Settings, span_end::SpanEnd,
 };
 
 /// Holds one exchange's Context and ends its span, once.
@@ -47,6 +47,29 @@ impl Guard {
         match &self.0 {
             State::Bare(_) => None,
             State::Open(live, _) => Some(live),
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.live().is_some()
+    }
+
+    /// What the layer was told, if the span is open.
+    pub(crate) fn settings(&self) -> Option<&Settings> {
+        self.live().map(Live::settings)
+    }
+
+    pub(crate) fn span_id(&self) -> SpanId {
+        self.cx().span().span_context().span_id()
+    }
+
+    /// Puts attributes on the span, if that goes anywhere.
+    pub(crate) fn set_attributes<I>(&self, attributes: impl FnOnce() -> I)
+    where
+        I: IntoIterator<Item = KeyValue>,
+    {
+        if let Some(live) = self.live().filter(|live| live.is_recording()) {
+            live.cx().span().set_attributes(attributes());
         }
     }
 
@@ -109,7 +132,7 @@ impl Guard {
         // What broke a response off is a failure without its being asked.
         let failed = classification
             .as_mut()
-            .filter(|_| matches!(outcome, Outcome::Complete | Outcome::Answered))
+            .filter(|_| outcome.is_the_responses(live.settings().side))
             .and_then(|classification| contained(|| classification.failed(trailers)).flatten());
         let cx = live.cx().clone();
         let State::Open(live, _) = mem::replace(&mut self.0, State::Bare(cx)) else {
@@ -130,8 +153,8 @@ impl Guard {
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
-            .field("span_id", &self.cx().span().span_context().span_id())
-            .field("open", &self.live().is_some())
+            .field("span_id", &self.span_id())
+            .field("open", &self.is_open())
             .finish()
     }
 }

@@ -26,23 +26,20 @@ pub struct RequestHead<'a> {
     version: Version,
     headers: &'a HeaderMap,
     extensions: &'a Extensions,
-    route: Option<&'a str>,
+    pattern: Option<&'a str>,
 }
 
 impl<'a> RequestHead<'a> {
-    pub(crate) fn new<B>(
-        request: &'a http::Request<B>,
+    /// `pattern` is the route on a server, and the URL's template on a client.
+    pub(crate) fn new(
+        method: &'a Method,
         uri: &'a Uri,
-        route: Option<&'a str>,
+        version: Version,
+        headers: &'a HeaderMap,
+        extensions: &'a Extensions,
+        pattern: Option<&'a str>,
     ) -> Self {
-        Self {
-            method: request.method(),
-            uri,
-            version: request.version(),
-            headers: request.headers(),
-            extensions: request.extensions(),
-            route,
-        }
+        Self { method, uri, version, headers, extensions, pattern }
     }
 
     /// The method.
@@ -51,7 +48,8 @@ impl<'a> RequestHead<'a> {
         self.method
     }
 
-    /// The target as it was sent, also on a router that axum has taken the prefix off for.
+    /// The target: on a server as it was sent, also on a router that axum has taken the prefix off
+    /// for; on a client the URL that is asked for.
     #[must_use]
     pub fn uri(&self) -> &'a Uri {
         self.uri
@@ -63,29 +61,31 @@ impl<'a> RequestHead<'a> {
         self.uri.path()
     }
 
-    /// The protocol's version.
+    /// The protocol's version. Before a client has sent its request, that is not yet the one which
+    /// will be spoken.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// The headers.
+    /// The headers. A client that adds some of its own does so later.
     #[must_use]
     pub fn headers(&self) -> &'a HeaderMap {
         self.headers
     }
 
-    /// The extensions, which is where other layers and the server leave what they know.
+    /// The extensions, which is where other layers and the server leave what they know. Those of a
+    /// `reqwest::Request` cannot be seen.
     #[must_use]
     pub fn extensions(&self) -> &'a Extensions {
         self.extensions
     }
 
-    /// The route, such as `/items/{id}`, where it is known this early: axum's, at a layer on the
-    /// router.
+    /// The route, such as `/items/{id}`, where it is known this early: on a server axum's, at a layer
+    /// on the router; on a client the [template](crate::client::UrlTemplate) of the URL.
     #[must_use]
     pub fn route(&self) -> Option<&'a str> {
-        self.route
+        self.pattern
     }
 }
 
@@ -96,7 +96,7 @@ impl fmt::Debug for RequestHead<'_> {
             .field("method", &self.method)
             .field("path", &self.path())
             .field("version", &self.version)
-            .field("route", &self.route)
+            .field("route", &self.pattern)
             .finish_non_exhaustive()
     }
 }

@@ -204,7 +204,8 @@ impl Live {
 
         let status_code = self.status_code();
         let told = facts.and_then(|facts| facts.error_type(status_code.is_some()));
-        let error_type = outcome.server_error(status_code, failed, told);
+        let waited_for_body = outcome != Outcome::Answered;
+        let error_type = outcome.error_type(settings.side, status_code, failed, told);
         let response_size = self.sent.load(Relaxed);
         let ended = Ended {
             status_code,
@@ -217,7 +218,7 @@ impl Live {
         let size = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
         let has_response = status_code.is_some();
         let head_after = self.head_after.load(Relaxed);
-        let sized = settings.response_size && has_response && outcome != Outcome::Answered;
+        let sized = settings.response_size && has_response && waited_for_body;
         let time_to_head = Duration::from_nanos(head_after).as_secs_f64();
         let attributes = [
             route

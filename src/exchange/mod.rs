@@ -10,6 +10,8 @@
 //! [tell]: told::Told
 
 pub(crate) mod settings;
+pub(crate) mod given;
+pub(crate) mod filter;
 pub(crate) mod head;
 pub(crate) mod capture;
 pub(crate) mod redaction;
@@ -17,8 +19,13 @@ pub(crate) mod attributes;
 pub(crate) mod hooks;
 pub(crate) mod contained;
 pub(crate) mod classify;
+pub(crate) mod naming;
+pub(crate) mod begin;
 pub(crate) mod guard;
 pub(crate) mod live;
 pub(crate) mod told;
+pub(crate) mod response;
+pub(crate) mod body;
 pub(crate) mod span_end;
+pub(crate) mod error_names;
 pub(crate) mod outcome;

@@ -3,36 +3,41 @@
 use crate::{
     exchange::{
         capture::{CapturedHeaders, HeaderSelector},
+        error_names::ErrorNames,
         hooks::Hooks,
+        outcome::Side,
         redaction::Redaction,
         span_end::EndPolicy,
     },
     propagation::ResponsePropagation,
-    semconv::legacy::LegacyNames,
+    semconv::{keys, legacy::LegacyNames},
 };
 
 /// The part of a layer's configuration that an exchange needs to its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    pub(crate) side: Side,
     pub(crate) redaction: Redaction,
     pub(crate) response_headers: CapturedHeaders,
     pub(crate) response_size: bool,
     pub(crate) response_propagation: ResponsePropagation,
     pub(crate) legacy_names: Option<LegacyNames>,
     pub(crate) span_end: EndPolicy,
+    pub(crate) error_names: ErrorNames,
     pub(crate) hooks: Hooks,
 }
 
 impl Settings {
-    /// The defaults, of a side whose response headers are recorded below this prefix.
-    pub(crate) fn new(response_header: &'static str) -> Self {
+    pub(crate) fn new(side: Side) -> Self {
         Self {
+            side,
             redaction: Redaction::new(),
-            response_headers: CapturedHeaders::new(HeaderSelector::none(), response_header),
+            response_headers: CapturedHeaders::new(HeaderSelector::none(), keys::RESPONSE_HEADER),
             response_size: false,
             response_propagation: ResponsePropagation::none(),
             legacy_names: None,
-            span_end: EndPolicy::default(),
+            span_end: EndPolicy::of_side(side),
+            error_names: ErrorNames::default(),
             hooks: Hooks::default(),
         }
     }

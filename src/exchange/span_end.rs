@@ -2,9 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::exchange::{contained::contained, head::ResponseHead};
+use crate::exchange::{contained::contained, head::ResponseHead, outcome::Side};
 
-/// What a span waits for. Default: [`Body`](Self::Body).
+/// What a span waits for. Default: [`Body`](Self::Body) on a server, [`Head`](Self::Head) on a
+/// client.
 ///
 /// A layer has one for all its responses, or a predicate that chooses. A handler has the last word
 /// on its own response: one of these among the response's [extensions](http::Extensions) counts
@@ -27,18 +28,17 @@ use crate::exchange::{contained::contained, head::ResponseHead};
 /// let time_to_head = "tower_telemetry.time_to_head";
 /// assert!(span.attributes.iter().all(|attribute| attribute.key.as_str() != time_to_head));
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpanEnd {
     /// The end of the response: the last frame of its body, or its trailers.
-    #[default]
     Body,
     /// The response's head. What becomes of the body is not on the span.
     Head,
 }
 
 /// Which of them counts for a response.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct EndPolicy {
     pub(crate) always: SpanEnd,
     pub(crate) by: Option<Choose>,
@@ -47,6 +47,17 @@ pub(crate) struct EndPolicy {
 pub(crate) type Choose = Arc<dyn Fn(&ResponseHead<'_>) -> SpanEnd + Send + Sync>;
 
 impl EndPolicy {
+    /// The default. Whether a client's caller reads a body, and when, is not the [client's][end].
+    ///
+    /// [end]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span-duration
+    pub(crate) fn of_side(side: Side) -> Self {
+        let always = match side {
+            Side::Server => SpanEnd::Body,
+            Side::Client => SpanEnd::Head,
+        };
+        Self { always, by: None }
+    }
+
     pub(crate) fn of(&self, head: &ResponseHead<'_>) -> SpanEnd {
         let chosen = || contained(|| self.by.as_ref().map(|by| by(head))).flatten();
         head.extensions().get().copied().or_else(chosen).unwrap_or(self.always)

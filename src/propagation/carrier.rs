@@ -18,7 +18,8 @@ pub(super) struct Lines<'a> {
     baggage: Option<Cow<'a, str>>,
 }
 
-const BAGGAGE: &str = "baggage";
+/// The header of W3C's baggage.
+pub(super) const BAGGAGE: &str = "baggage";
 
 impl<'a> Lines<'a> {
     pub(super) fn new(headers: &'a HeaderMap) -> Self {

@@ -4,13 +4,18 @@ use std::{any::Any, fmt, sync::Arc};
 
 use http::HeaderMap;
 use opentelemetry::{
-    Context, global,
+    Context,
+    baggage::BaggageExt,
+    global,
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
     trace::TraceContextExt,
 };
 use opentelemetry_http::HeaderInjector;
 
-use crate::propagation::{TraceContext, carrier::Lines};
+use crate::propagation::{
+    TraceContext,
+    carrier::{BAGGAGE, Lines},
+};
 
 /// A shared handle to a [`TextMapPropagator`] that works on header maps.
 ///
@@ -77,6 +82,39 @@ impl Propagator {
             }
             Source::Given(propagator) => replace(propagator.as_ref(), cx, headers),
             Source::TraceContext(ours) => replace(ours, cx, headers),
+        }
+    }
+
+    /// The same, but without [baggage](opentelemetry::baggage), also none that was there.
+    pub(crate) fn inject_without_baggage(&self, cx: &Context, headers: &mut HeaderMap) {
+        if cx.baggage().is_empty() {
+            self.inject(cx, headers);
+        } else {
+            self.inject(&cx.with_cleared_baggage(), headers);
+        }
+        self.with_fields(|field| {
+            if field.eq_ignore_ascii_case(BAGGAGE) {
+                headers.remove(BAGGAGE);
+            }
+        });
+    }
+
+    /// Takes away whatever the propagator's [fields] hold.
+    ///
+    /// [fields]: https://opentelemetry.io/docs/specs/otel/context/api-propagators/#fields
+    pub(crate) fn clear(&self, headers: &mut HeaderMap) {
+        self.with_fields(|field| {
+            headers.remove(field);
+        });
+    }
+
+    fn with_fields(&self, mut each: impl FnMut(&str)) {
+        match &self.0 {
+            Source::Global => {
+                global::get_text_map_propagator(|global| global.fields().for_each(&mut each));
+            }
+            Source::Given(propagator) => propagator.fields().for_each(each),
+            Source::TraceContext(ours) => ours.fields().for_each(each),
         }
     }
 }

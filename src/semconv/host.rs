@@ -18,14 +18,17 @@ const LONGEST_HOST: usize = 255;
 pub(crate) fn server<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<(&'a str, Option<u16>)> {
     match uri.authority() {
         Some(authority) => parse(authority.as_str()),
-        None => {
-            let mut hosts = headers.get_all(header::HOST).iter();
-            let (host, None) = (hosts.next()?, hosts.next()) else {
-                return None;
-            };
-            parse(host.to_str().ok().filter(|_| !host.is_sensitive())?)
-        }
+        None => of_header(headers),
     }
+}
+
+/// The same, of the `Host` header alone.
+pub(crate) fn of_header(headers: &HeaderMap) -> Option<(&str, Option<u16>)> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (host, None) = (hosts.next()?, hosts.next()) else {
+        return None;
+    };
+    parse(host.to_str().ok().filter(|_| !host.is_sensitive())?)
 }
 
 /// Host and port of an authority, by the same rules wherever it was found.

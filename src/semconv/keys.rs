@@ -11,6 +11,7 @@ pub(crate) const EXCEPTION_TYPE: &str = "exception.type";
 pub(crate) const HTTP_REQUEST_BODY_SIZE: &str = "http.request.body.size";
 pub(crate) const HTTP_REQUEST_METHOD: &str = "http.request.method";
 pub(crate) const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
+pub(crate) const HTTP_REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
 pub(crate) const HTTP_RESPONSE_BODY_SIZE: &str = "http.response.body.size";
 pub(crate) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
 pub(crate) const HTTP_ROUTE: &str = "http.route";
@@ -22,9 +23,11 @@ pub(crate) const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
 pub(crate) const NETWORK_TRANSPORT: &str = "network.transport";
 pub(crate) const SERVER_ADDRESS: &str = "server.address";
 pub(crate) const SERVER_PORT: &str = "server.port";
+pub(crate) const URL_FULL: &str = "url.full";
 pub(crate) const URL_PATH: &str = "url.path";
 pub(crate) const URL_QUERY: &str = "url.query";
 pub(crate) const URL_SCHEME: &str = "url.scheme";
+pub(crate) const URL_TEMPLATE: &str = "url.template";
 pub(crate) const USER_AGENT_ORIGINAL: &str = "user_agent.original";
 pub(crate) const USER_AGENT_SYNTHETIC_TYPE: &str = "user_agent.synthetic.type";
 
@@ -45,15 +48,18 @@ pub(crate) const TIME_TO_HEAD: &str = "tower_telemetry.time_to_head";
 /// What a span has before it starts, since a sampler [may look at it][sampling].
 ///
 /// [sampling]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
-const BEFORE_START: [&str; 10] = [
+const BEFORE_START: [&str; 13] = [
     CLIENT_ADDRESS,
     HTTP_REQUEST_METHOD,
     HTTP_REQUEST_METHOD_ORIGINAL,
+    HTTP_REQUEST_RESEND_COUNT,
     SERVER_ADDRESS,
     SERVER_PORT,
+    URL_FULL,
     URL_PATH,
     URL_QUERY,
     URL_SCHEME,
+    URL_TEMPLATE,
     USER_AGENT_ORIGINAL,
     USER_AGENT_SYNTHETIC_TYPE,
 ];

@@ -25,6 +25,29 @@ pub(crate) fn protocol_version(version: Version) -> Option<&'static str> {
     })
 }
 
+/// The port that a URL of this scheme [means][default] where it names none.
+///
+/// [default]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span
+pub(crate) fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" | "ws" => Some(80),
+        "https" | "wss" => Some(443),
+        _ => None,
+    }
+}
+
+/// Writes host and port as a URL has them: an IPv6 address in brackets.
+pub(crate) fn push_authority(url: &mut String, host: &str, port: Option<u16>) {
+    if host.contains(':') {
+        url.extend(["[", host, "]"]);
+    } else {
+        url.push_str(host);
+    }
+    if let Some(port) = port {
+        url.extend([":", &port.to_string()]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +58,24 @@ mod tests {
         assert_eq!(scheme(&Uri::from_static("http://host/")), Some("http"));
         assert_eq!(scheme(&Uri::from_static("gopher://host/")), Some("http"));
         assert_eq!(scheme(&Uri::from_static("/path")), None);
+    }
+
+    #[test]
+    fn a_port_is_the_schemes_where_none_is_named() {
+        assert_eq!(default_port("http"), Some(80));
+        assert_eq!(default_port("https"), Some(443));
+        assert_eq!(default_port("gopher"), None);
+    }
+
+    #[test]
+    fn an_address_is_written_in_brackets_if_it_has_colons() {
+        for (host, port, written) in
+            [("host", None, "host"), ("host", Some(1), "host:1"), ("::1", Some(1), "[::1]:1")]
+        {
+            let mut url = String::new();
+            push_authority(&mut url, host, port);
+            assert_eq!(url, written);
+        }
     }
 
     #[test]

@@ -3,14 +3,13 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context as TaskContext, Poll, ready},
+    task::{Context as TaskContext, Poll},
 };
 
-use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::exchange::{guard::Guard, outcome::Outcome};
+use crate::exchange::{body, guard::Guard, outcome::Outcome};
 
 pin_project! {
     /// The body of a response from a [`Trace`](crate::server::Trace) service: the inner body, and
@@ -36,27 +35,8 @@ impl<B: Body> Body for ResponseBody<B> {
         self: Pin<&mut Self>,
         task_cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let mut this = self.project();
-        let Some(guard) = this.guard else {
-            return this.inner.poll_frame(task_cx);
-        };
-        let frame = ready!(guard.run(|| this.inner.as_mut().poll_frame(task_cx)));
-        match &frame {
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    guard.data(u64::try_from(data.remaining()).unwrap_or(u64::MAX));
-                }
-                if let Some(trailers) = frame.trailers_ref() {
-                    guard.trailers(trailers);
-                } else if this.inner.is_end_stream() {
-                    // Whoever reads may not ask again once the body says that it has ended.
-                    guard.end(Outcome::Complete);
-                }
-            }
-            Some(Err(_)) => guard.end(Outcome::error::<B::Error>()),
-            None => guard.end(Outcome::Complete),
-        }
-        Poll::Ready(frame)
+        let this = self.project();
+        body::poll_frame(this.inner, this.guard, task_cx, |_, _| Outcome::error::<B::Error>())
     }
 
     fn is_end_stream(&self) -> bool {

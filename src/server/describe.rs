@@ -11,6 +11,7 @@ use opentelemetry::{Key, KeyValue, trace::SpanRef};
 
 use crate::{
     exchange::{
+        begin::Describe,
         head::RequestHead,
         live::Known,
         told::{Route, RouteSource},
@@ -64,43 +65,6 @@ impl<'a> Description<'a> {
             legacy::rename(&mut description.attributes, names);
         }
         description
-    }
-
-    /// The span's name, to be given to it once.
-    pub(super) fn take_name(&mut self) -> Cow<'static, str> {
-        mem::take(&mut self.name)
-    }
-
-    /// The attributes, for the span's builder.
-    pub(super) fn take_attributes(&mut self) -> Vec<KeyValue> {
-        mem::take(&mut self.attributes)
-    }
-
-    /// Puts what is not on it yet on a span that records, and keeps what its end will need.
-    pub(super) fn once_recording(mut self, span: &SpanRef<'_>) -> Known {
-        if !self.attributes.is_empty() {
-            span.set_attributes(self.take_attributes());
-        }
-        let late = self.late();
-        match self.config.exchange.legacy_names {
-            None => span.set_attributes(late),
-            Some(names) => {
-                let mut late = late.collect();
-                legacy::rename(&mut late, names);
-                span.set_attributes(late);
-            }
-        }
-        let route = self
-            .head
-            .route()
-            .map(|pattern| Route { source: RouteSource::Router, pattern: intern::shared(pattern) });
-        Known {
-            method: self.method,
-            named: self.named,
-            route_is_written: self.config.route_before_start && route.is_some(),
-            route,
-            hook_keys: self.hook_keys,
-        }
     }
 
     fn gathered(&self) -> Vec<KeyValue> {
@@ -197,5 +161,41 @@ impl<'a> Description<'a> {
         ]
         .into_iter()
         .flatten()
+    }
+}
+
+impl Describe for Description<'_> {
+    fn take_name(&mut self) -> Cow<'static, str> {
+        mem::take(&mut self.name)
+    }
+
+    fn take_attributes(&mut self) -> Vec<KeyValue> {
+        mem::take(&mut self.attributes)
+    }
+
+    fn once_recording(mut self, span: &SpanRef<'_>) -> Known {
+        if !self.attributes.is_empty() {
+            span.set_attributes(self.take_attributes());
+        }
+        let late = self.late();
+        match self.config.exchange.legacy_names {
+            None => span.set_attributes(late),
+            Some(names) => {
+                let mut late = late.collect();
+                legacy::rename(&mut late, names);
+                span.set_attributes(late);
+            }
+        }
+        let route = self
+            .head
+            .route()
+            .map(|pattern| Route { source: RouteSource::Router, pattern: intern::shared(pattern) });
+        Known {
+            method: self.method,
+            named: self.named,
+            route_is_written: self.config.route_before_start && route.is_some(),
+            route,
+            hook_keys: self.hook_keys,
+        }
     }
 }

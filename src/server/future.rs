@@ -12,8 +12,8 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use crate::{
-    exchange::{guard::Guard, outcome::Outcome},
-    server::{ResponseBody, response},
+    exchange::{guard::Guard, outcome::Outcome, response::answered},
+    server::ResponseBody,
 };
 
 pin_project! {
@@ -48,7 +48,10 @@ where
         });
         let guard = this.guard.take();
         Poll::Ready(match (result, guard) {
-            (Ok(response), Some(guard)) => Ok(response::wrap(response, guard)),
+            (Ok(response), Some(mut guard)) => {
+                let response = answered(response, &mut guard);
+                Ok(response.map(|body| ResponseBody::new(body, Some(guard))))
+            }
             (Ok(response), None) => Ok(response.map(|body| ResponseBody::new(body, None))),
             (Err(error), guard) => {
                 if let Some(mut guard) = guard {

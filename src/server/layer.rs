@@ -16,8 +16,10 @@ use crate::{
         attributes::Attributes,
         capture::HeaderSelector,
         classify::Classifier,
+        filter::Verdict,
         head::{RequestHead, ResponseHead},
         hooks::Ended,
+        naming::Naming,
         redaction::Redaction,
         settings::Settings,
         span_end::SpanEnd,
@@ -26,8 +28,8 @@ use crate::{
     providers::Providers,
     semconv::{legacy::LegacyNames, method::KnownMethods},
     server::{
-        Forwarded, RemoteParent, Trace, Verdict,
-        config::{Config, OptIn, SpanName},
+        Forwarded, RemoteParent, Trace,
+        config::{Config, OptIn},
     },
 };
 
@@ -573,7 +575,7 @@ impl TraceLayer {
     where
         F: Fn(&RequestHead<'_>) -> Option<Cow<'static, str>> + Send + Sync + 'static,
     {
-        self.with(|config| config.span_name = Some(SpanName(Arc::new(name))))
+        self.with(|config| config.span_name = Some(Naming(Arc::new(name))))
     }
 }
 

@@ -5,15 +5,12 @@ use std::sync::Arc;
 use http::Request;
 use opentelemetry::{
     Context,
-    trace::{Link, SpanBuilder, SpanKind, TraceContextExt},
+    trace::{Link, SpanBuilder, SpanKind},
 };
 
 use crate::{
     exchange::{
-        contained::contained,
-        guard::Guard,
-        head::RequestHead,
-        live::{Live, Start},
+        begin::Beginning, guard::Guard, head::RequestHead, live::Live, response::ends_with_head,
     },
     server::{
         ServerSpan,
@@ -21,7 +18,6 @@ use crate::{
         describe::Description,
         parent::{Parent, parent},
         request_start::started,
-        response::ends_with_head,
         route::{matched_route, target, tell},
     },
     tracer::Started,
@@ -38,8 +34,15 @@ pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Gu
     if request.extensions().get::<SampledOut>().is_some() {
         return None;
     }
-    let head = RequestHead::new(request, target(request), matched_route(request.extensions()));
-    let verdict = config.filter.verdict(&head);
+    let head = RequestHead::new(
+        request.method(),
+        target(request),
+        request.version(),
+        request.headers(),
+        request.extensions(),
+        matched_route(request.extensions()),
+    );
+    let verdict = config.filter.verdict(request.extensions(), || head);
     let parent = match (verdict.has_propagation(), verdict.has_span()) {
         (true, _) => parent(&config.remote_parent, &config.providers.propagator, &head),
         (false, true) => Parent { cx: Context::current(), link: None },
@@ -70,10 +73,6 @@ pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Gu
 struct SampledOut;
 
 /// The span of a request, if it is to be ended; else what was started instead.
-///
-/// Whoever may look at it finds the description before the start. Where the tracer knows that
-/// nobody looks, it waits until the span is known to record: then a request that does not builds
-/// nothing.
 fn start(
     config: &Config,
     head: &RequestHead<'_>,
@@ -83,44 +82,18 @@ fn start(
     let Some(tracer) = config.providers.tracer.of_request() else {
         return Err(Started::nothing(parent.cx));
     };
-    let (started_at, clock) = started(head.extensions());
-    let mut builder =
-        SpanBuilder::from_name("HTTP").with_kind(SpanKind::Server).with_start_time(started_at);
+    let mut builder = SpanBuilder::from_name("HTTP").with_kind(SpanKind::Server);
     if let Some(link) = parent.link {
         builder = builder.with_links(vec![Link::with_context(link)]);
     }
-
-    let mut described =
-        tracer.wants_start_attributes(&parent.cx).then(|| Description::before_start(config, head));
-    if let Some(description) = &mut described {
-        builder.name = description.take_name();
-        builder.attributes = Some(description.take_attributes());
-    }
-    // A sampler or a processor of the user's may panic, which is not the request's fault.
-    let started = contained(|| tracer.start(builder, &parent.cx))
-        .unwrap_or_else(|| Started::nothing(parent.cx.clone()));
-    let answers = started.fresh && propagates && !config.exchange.response_propagation.is_none();
-    if !started.recording && !answers {
-        return Err(started);
-    }
-    let start = Start {
-        cx: started.cx,
-        settings: Arc::clone(&config.exchange),
+    let beginning = Beginning {
+        tracer,
+        builder,
+        parent_cx: parent.cx,
+        settings: &config.exchange,
         propagates,
-        started_at,
-        clock,
+        started: started(head.extensions()),
         ends_with_head: ends_with_head(head.method()),
     };
-    if !started.recording {
-        return Ok(Arc::new(Live::new(start, None)));
-    }
-
-    let span = start.cx.span();
-    let description = described.unwrap_or_else(|| {
-        let mut description = Description::before_start(config, head);
-        span.update_name(description.take_name());
-        description
-    });
-    let known = description.once_recording(&span);
-    Ok(Arc::new(Live::new(start, Some(known))))
+    beginning.begin(|| Description::before_start(config, head))
 }

@@ -246,7 +246,6 @@ pub use self::{
     body::ResponseBody,
     connection::Connection,
     error_type::{ErrorType, ErrorTypeFuture, ErrorTypeLayer, WithErrorType},
-    filter::Verdict,
     forwarded::Forwarded,
     future::ResponseFuture,
     layer::TraceLayer,
@@ -260,6 +259,7 @@ pub use self::{
 pub use crate::{
     exchange::{
         attributes::Attributes,
+        filter::Verdict,
         head::{RequestHead, ResponseHead},
         hooks::Ended,
         span_end::SpanEnd,
@@ -271,7 +271,6 @@ pub use crate::{
 mod layer;
 mod config;
 mod service;
-mod filter;
 mod parent;
 mod make_span;
 mod describe;
@@ -283,5 +282,4 @@ mod span;
 mod error_type;
 mod request_body;
 mod future;
-mod response;
 mod body;

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use http::Extensions;
+
 use crate::exchange::{contained::contained, head::RequestHead};
 
 /// What a layer does with a request, signal by signal. Default: [all](Self::all) of it.
@@ -142,20 +144,25 @@ impl Default for Verdict {
 
 /// The predicates of a layer.
 #[derive(Clone, Default)]
-pub(super) struct Filter(Vec<Predicate>);
+pub(crate) struct Filter(Vec<Predicate>);
 
 type Predicate = Arc<dyn Fn(&RequestHead<'_>) -> Verdict + Send + Sync>;
 
 impl Filter {
-    pub(super) fn and(&mut self, predicate: Predicate) {
+    pub(crate) fn and(&mut self, predicate: Predicate) {
         self.0.push(predicate);
     }
 
-    /// What all of them agree on. One that panics has nothing against the request.
-    pub(super) fn verdict(&self, head: &RequestHead<'_>) -> Verdict {
-        let per_route = head.extensions().get::<Verdict>().copied().unwrap_or_default();
+    /// What all of them agree on. One that panics has nothing against the request. The head is only
+    /// made if there is one to look at it.
+    pub(crate) fn verdict<'a>(
+        &self,
+        extensions: &Extensions,
+        head: impl Fn() -> RequestHead<'a>,
+    ) -> Verdict {
+        let per_route = extensions.get::<Verdict>().copied().unwrap_or_default();
         self.0.iter().fold(per_route, |verdict, predicate| {
-            verdict.and(contained(|| predicate(head)).unwrap_or_default())
+            verdict.and(contained(|| predicate(&head())).unwrap_or_default())
         })
     }
 }

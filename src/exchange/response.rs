@@ -3,23 +3,22 @@
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Body;
 
-use crate::{exchange::guard::Guard, server::ResponseBody};
+use crate::exchange::guard::Guard;
 
-/// Puts the body into a wrapper that holds the guard; the guard ends the span here where the head
-/// is all there is.
-pub(super) fn wrap<B: Body>(response: Response<B>, mut guard: Guard) -> Response<ResponseBody<B>> {
+/// Tells the guard of the response's head; it ends the span here where the head is all there is.
+pub(crate) fn answered<B: Body>(response: Response<B>, guard: &mut Guard) -> Response<B> {
     let (parts, body) = response.into_parts();
     let mut head = Response::from_parts(parts, ());
     let length = content_length(head.headers()).or_else(|| body.size_hint().exact());
     guard.head(&mut head, length, body.is_end_stream());
-    head.map(|()| ResponseBody::new(body, Some(guard)))
+    head.map(|()| body)
 }
 
 /// With which status codes a response to `method` [has no content][content], whatever its body
-/// holds: a server does not ask for it.
+/// holds: a server does not ask for it, and a client finds nothing there.
 ///
 /// [content]: https://www.rfc-editor.org/rfc/rfc9110#section-6.4.1
-pub(super) fn ends_with_head(method: &Method) -> fn(StatusCode) -> bool {
+pub(crate) fn ends_with_head(method: &Method) -> fn(StatusCode) -> bool {
     fn never_has_content(status_code: StatusCode) -> bool {
         status_code.is_informational()
             || matches!(status_code, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
@@ -32,6 +31,7 @@ pub(super) fn ends_with_head(method: &Method) -> fn(StatusCode) -> bool {
     }
 }
 
+/// How long the body will be, if a header says so.
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     let digits = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
     // `parse` alone would take a sign.

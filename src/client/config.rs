@@ -1,0 +1,86 @@
+//! What all services of a layer share.
+
+use std::sync::Arc;
+
+use crate::{
+    client::{origin::Origin, propagate::Policy},
+    exchange::{
+        capture::{CapturedHeaders, HeaderSelector},
+        classify::Classifier,
+        filter::Filter,
+        given::Given,
+        naming::Naming,
+        outcome::Side,
+        settings::Settings,
+    },
+    providers::Providers,
+    semconv::{keys, method::KnownMethods},
+};
+
+#[derive(Clone, Debug)]
+pub(super) struct Config {
+    pub(super) providers: Providers,
+    pub(super) propagation: Policy,
+    pub(super) filter: Filter,
+    pub(super) parent_required: bool,
+    pub(super) classifier: Option<Classifier>,
+    pub(super) origin: Option<Origin>,
+    pub(super) url_template: Option<Naming>,
+    pub(super) span_name: Option<Naming>,
+    pub(super) opt_in: OptIn,
+    /// What counts, of what the code says, and else the environment.
+    pub(super) known_methods: KnownMethods,
+    pub(super) request_headers: CapturedHeaders,
+    pub(super) exchange: Arc<Settings>,
+    /// What the code says, which comes before the environment.
+    given: Given,
+}
+
+/// The attributes that are recorded if somebody asks for them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OptIn {
+    pub(super) url_scheme: bool,
+    pub(super) user_agent: bool,
+}
+
+impl Config {
+    /// Changes what the code says, and works out anew what counts.
+    pub(super) fn give(&mut self, change: impl FnOnce(&mut Given)) {
+        change(&mut self.given);
+        self.resolve();
+    }
+
+    pub(super) fn provide(&mut self, providers: Providers) {
+        self.providers = providers;
+        self.resolve();
+    }
+
+    fn resolve(&mut self) {
+        let chosen = self.given.or(&self.providers.instrumentation.client);
+        self.known_methods = chosen.known_methods;
+        self.request_headers = chosen.request_headers;
+        Arc::make_mut(&mut self.exchange).response_headers = chosen.response_headers;
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let mut config = Self {
+            providers: Providers::global(),
+            propagation: Policy::default(),
+            filter: Filter::default(),
+            parent_required: false,
+            classifier: None,
+            origin: None,
+            url_template: None,
+            span_name: None,
+            opt_in: OptIn::default(),
+            known_methods: KnownMethods::default(),
+            request_headers: CapturedHeaders::new(HeaderSelector::none(), keys::REQUEST_HEADER),
+            exchange: Arc::new(Settings::new(Side::Client)),
+            given: Given::default(),
+        };
+        config.resolve();
+        config
+    }
+}

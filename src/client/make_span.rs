@@ -1,0 +1,98 @@
+//! The span's beginning: whether there is one, what it begins with, and what goes along.
+
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use opentelemetry::{
+    Context,
+    trace::{SpanBuilder, SpanKind, TraceContextExt},
+};
+
+use crate::{
+    client::{
+        OutgoingRequest, ResendCount, UrlTemplate,
+        config::Config,
+        describe::Description,
+        nested,
+        request::{Seen, as_http},
+    },
+    exchange::{begin::Beginning, guard::Guard, live::Live, response::ends_with_head},
+    tracer::Started,
+};
+
+/// Starts the client span of `request`, writes it into the headers, and gives the guard that ends
+/// it; gives none if there is no span of this layer's.
+pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) -> Option<Guard> {
+    let cx = Context::current();
+    if cx.is_telemetry_suppressed() {
+        // An exporter's own request, which would be exported, too, and so on.
+        return None;
+    }
+    let mut seen = Seen::new(request);
+    let propagator = &config.providers.propagator;
+    let permit = config.propagation.permit(&seen, config.origin.as_ref());
+    if nested::is_traced(seen.request, &cx, propagator, permit) {
+        return None;
+    }
+    let resend_count = ResendCount::count(&cx);
+    seen.template = UrlTemplate::given(seen.request.extensions(), &cx).map(Into::into);
+    if seen.template.is_none() {
+        seen.template = config.url_template.as_ref().and_then(|url| url.of(&seen.head()));
+    }
+
+    let verdict = config.filter.verdict(seen.request.extensions(), || seen.head());
+    let below_another = cx.span().span_context().is_valid();
+    let wanted = verdict.has_span() && (below_another || !config.parent_required);
+    let started = wanted.then(|| start(config, &cx, &seen, resend_count));
+    let (cx, guard) = match started {
+        Some(Ok(live)) => {
+            let classifier = config.classifier.as_ref().filter(|_| live.is_recording());
+            let classification =
+                classifier.and_then(|classifier| as_http(request, |head| classifier.begin(head)));
+            (live.cx().clone(), Some(Guard::open(live, classification)))
+        }
+        Some(Err(Started { cx, fresh: true, .. })) => (cx.clone(), Some(Guard::bare(cx))),
+        // The caller's goes along.
+        Some(Err(Started { fresh: false, .. })) | None => (cx, None),
+    };
+    if verdict.has_propagation() {
+        permit.inject(propagator, &cx, request.headers_mut());
+    }
+    guard
+}
+
+/// The span of a request, if it is to be ended; else what was started instead.
+fn start<R: OutgoingRequest>(
+    config: &Config,
+    cx: &Context,
+    request: &Seen<'_, R>,
+    resend_count: Option<u32>,
+) -> Result<Arc<Live>, Started> {
+    let Some(tracer) = config.providers.tracer.of_request() else {
+        return Err(Started::nothing(cx.clone()));
+    };
+    let beginning = Beginning {
+        tracer,
+        builder: SpanBuilder::from_name("HTTP").with_kind(SpanKind::Client),
+        parent_cx: further_in(cx),
+        settings: &config.exchange,
+        propagates: false,
+        started: (SystemTime::now(), Instant::now()),
+        ends_with_head: ends_with_head(request.request.method()),
+    };
+    beginning.begin(|| Description::before_start(config, request, resend_count))
+}
+
+/// What the caller has said of this request holds for none that is sent because of it.
+fn further_in(cx: &Context) -> Context {
+    let mut cx = cx.clone();
+    if ResendCount::is_in(&cx) {
+        cx = cx.with_value(ResendCount::none());
+    }
+    if UrlTemplate::is_in(&cx) {
+        cx = cx.with_value(UrlTemplate::none());
+    }
+    cx
+}
