@@ -30,8 +30,8 @@ use tokio::{
 };
 use tower::{Layer, Service};
 use tower_telemetry::{
-    PropagationLayer, Telemetry, TraceLayer,
-    client::Propagation,
+    ClientTraceLayer, Telemetry, TraceLayer,
+    client::ClientTrace,
     sdk::export::{ConsoleExporter, Otlp},
 };
 
@@ -102,13 +102,13 @@ fn telemetry(service: &'static str, console: &ConsoleExporter) -> Result<Telemet
 /// What the gateway's handlers need: the way to the inventory.
 #[derive(Clone)]
 struct Inventory {
-    client: Propagation<reqwest::Client>,
+    client: ClientTrace<reqwest::Client>,
     at: SocketAddr,
 }
 
 fn gateway_app(telemetry: &Telemetry, at: SocketAddr) -> Result<Router, BoxError> {
-    // Any request that goes out through this client takes the current span's context along.
-    let client = PropagationLayer::new().with_telemetry(telemetry).layer(local_client()?);
+    // Any request that goes out through this client is a span, whose context goes along.
+    let client = ClientTraceLayer::new().with_telemetry(telemetry).layer(local_client()?);
     let app = Router::new()
         .route("/items/{id}", get(item))
         .route("/report", get(report))

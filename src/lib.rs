@@ -1,8 +1,8 @@
 //! OpenTelemetry for [`tower`] services.
 //!
 //! A [`TraceLayer`] on a server makes every request a span, from the call to the last frame of
-//! the response. A [`PropagationLayer`] around a client sends the span's context along, so that
-//! the next service's span becomes its child. [`Telemetry`] sets up where the spans go: resource,
+//! the response. A [`ClientTraceLayer`] around a client makes every request that goes out one, and
+//! sends its context along, so that the next service's span becomes its child. [`Telemetry`] sets up where the spans go: resource,
 //! sampler, exporters and propagator, from code over environment over defaults. The layers plug
 //! into axum, tonic, hyper and reqwest, and own none of them.
 //!
@@ -40,7 +40,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`server`] | a request comes in: [`TraceLayer`], its attributes, what ends a span |
-//! | [`client`] | a request goes out: [`PropagationLayer`] |
+//! | [`client`] | a request goes out: [`ClientTraceLayer`], its attributes and errors; [`PropagationLayer`] |
 //! | [`propagation`] | headers to Context and back |
 //! | [`sdk`] | where finished spans go: [`Telemetry`], [`SamplerBuilder`], [`ResourceBuilder`] |
 //!
@@ -58,7 +58,8 @@
 //! | `otlp-http` | [`Otlp`](sdk::export::Otlp): export over OTLP/HTTP (turns on `sdk`) | yes |
 //! | `sdk` | [`Telemetry`] and its builders | through `otlp-http` |
 //! | `console` | `ConsoleExporter`: traces as trees on a terminal (turns on `sdk`) | no |
-//! | `reqwest` | [`PropagationLayer`] takes `reqwest::Request` | no |
+//! | `hyper-util` | the peers and errors of hyper-util's client on client spans | no |
+//! | `reqwest` | the client layers take `reqwest::Request` (turns on `hyper-util`) | no |
 //!
 //! A feature only adds; none changes what another part does.
 //!

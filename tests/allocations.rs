@@ -14,11 +14,16 @@ use std::{
 use allocation_counter::measure;
 use axum::extract::{ConnectInfo, MatchedPath};
 use bytes::Bytes;
-use http::{Extensions, Request, Response};
+use http::{Extensions, HeaderMap, Request, Response};
 use http_body::{Body, Frame};
+use opentelemetry::Context as Cx;
 use opentelemetry_sdk::trace::InMemorySpanExporter;
 use tower::{Layer, Service, service_fn};
-use tower_telemetry::{SamplerBuilder, Telemetry, TraceLayer, server::Verdict};
+use tower_telemetry::{
+    ClientTraceLayer, PropagationLayer, SamplerBuilder, Telemetry, TraceLayer,
+    propagation::{Propagator, TraceContext},
+    server::Verdict,
+};
 
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
@@ -124,11 +129,7 @@ fn over_bare_with(
     traceparent: Option<&str>,
     frames: u32,
 ) -> u64 {
-    let telemetry = Telemetry::builder()
-        .with_environment([("OTEL_TRACES_EXPORTER", "none")])
-        .with_sampler(sampler.clone())
-        .build()
-        .unwrap();
+    let telemetry = telemetry(sampler.clone());
     let mut service = set_up(TraceLayer::new().with_telemetry(&telemetry)).layer(bare(frames));
     // What is made once, such as a thread's random numbers, is made by the first.
     count(&mut service, request(traceparent));
@@ -213,4 +214,72 @@ fn a_poll_or_a_frame_allocates_nothing() {
             assert_eq!(over_bare(&sampler, traceparent, 100), one);
         }
     }
+}
+
+/// What a caller sends to `bare`.
+fn outgoing() -> Request<()> {
+    Request::builder()
+        .uri("http://inventory.shop.internal:8080/items/42?detail=full")
+        .header("accept", "application/json")
+        .header("user-agent", "shop/2.1")
+        .body(())
+        .unwrap()
+}
+
+/// Sends a request through the layer, below a parent; gives the allocations over those of one that
+/// is sent without.
+fn sent_over_bare<S, B>(client: &mut S, parent: Option<&str>) -> u64
+where
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
+    B: Body<Error = Infallible>,
+{
+    let _parent = parent.map(|parent| {
+        let mut headers = HeaderMap::new();
+        headers.insert("traceparent", parent.parse().unwrap());
+        Propagator::new(TraceContext::new()).extract(&Cx::new(), &headers).attach()
+    });
+    count(client, outgoing());
+    count(client, outgoing()) - count(&mut bare(1), outgoing())
+}
+
+fn telemetry(sampler: SamplerBuilder) -> Telemetry {
+    Telemetry::builder()
+        .with_environment([("OTEL_TRACES_EXPORTER", "none")])
+        .with_sampler(sampler)
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn a_request_that_is_sent_allocates_what_its_span_and_its_header_need() {
+    let on = telemetry(SamplerBuilder::new());
+    let layer = PropagationLayer::new().with_telemetry(&on);
+    let header = sent_over_bare(&mut layer.layer(bare(1)), Some(SAMPLED));
+    assert!(header <= 5, "header: {header}");
+
+    let off = telemetry(SamplerBuilder::new().with_always_off());
+    for (name, telemetry, parent, most) in [
+        // The URL, the vector of attributes, here and in the span; two for a span in a Context; one
+        // for what is known of the exchange.
+        ("recorded, no parent", &on, None, 6),
+        ("recorded, with a parent", &on, Some(SAMPLED), 6),
+        // The new ids have to be in the Context.
+        ("dropped, no parent", &off, None, 1),
+        ("dropped, with a parent", &off, Some(NOT_SAMPLED), 1),
+    ] {
+        let layer = ClientTraceLayer::new().with_telemetry(telemetry);
+        let allocations = sent_over_bare(&mut layer.layer(bare(1)), parent) - header;
+        assert!(allocations <= most, "{name}: {allocations}");
+    }
+}
+
+#[test]
+fn a_client_that_is_not_to_trace_allocates_nothing() {
+    let filtered = ClientTraceLayer::new()
+        .with_telemetry(&telemetry(SamplerBuilder::new()))
+        .with_filter(|_| Verdict::none());
+    assert_eq!(sent_over_bare(&mut filtered.layer(bare(1)), Some(SAMPLED)), 0);
+    // The span that OpenTelemetry makes where there is no provider, in a box.
+    let allocations = sent_over_bare(&mut ClientTraceLayer::new().layer(bare(1)), Some(SAMPLED));
+    assert!(allocations <= 1, "{allocations}");
 }

@@ -31,7 +31,7 @@ pub(super) struct Look {
 }
 
 /// Attributes that name or columns tell, or that are much the same for all requests of a service.
-const QUIET: [&str; 11] = [
+const QUIET: [&str; 12] = [
     "client.address",
     "http.request.method",
     "http.route",
@@ -42,10 +42,12 @@ const QUIET: [&str; 11] = [
     "server.port",
     "tower_telemetry.time_to_head",
     "url.scheme",
+    "url.template",
     "user_agent.original",
 ];
 /// Attributes that come before all others, in this order.
-const TELLING: [&str; 4] = ["error.type", "http.response.status_code", "url.path", "url.query"];
+const TELLING: [&str; 5] =
+    ["error.type", "http.response.status_code", "url.full", "url.path", "url.query"];
 
 /// Kind, duration and status: the columns at the right.
 const RIGHT: usize = "  internal  999.99 ms  unset".len();

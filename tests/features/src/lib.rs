@@ -7,23 +7,30 @@ use std::convert::Infallible;
 use http::{HeaderMap, Request, Response};
 use opentelemetry::{Context, trace::TraceContextExt, trace::noop::NoopTracerProvider};
 use tower::{Layer, Service, service_fn};
-use tower_telemetry::{PropagationLayer, TraceLayer, propagation::TraceContext};
+use tower_telemetry::{ClientTraceLayer, PropagationLayer, TraceLayer, propagation::TraceContext};
 
 /// A library's two sides on the API alone: what the caller sent reaches whom the handler calls.
 #[test]
 fn the_two_sides_work_on_the_api_alone() {
     const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-    let client = PropagationLayer::new().with_propagator(TraceContext::new()).layer(service_fn(
-        |request: Request<()>| async move {
-            Ok::<_, Infallible>(Response::new(request.into_parts().0.headers))
-        },
-    ));
+    let echo = service_fn(|request: Request<()>| async move {
+        let mut response = Response::new(String::new());
+        *response.headers_mut() = request.into_parts().0.headers;
+        Ok::<_, Infallible>(response)
+    });
+    let traced = ClientTraceLayer::new()
+        .with_tracer_provider(&NoopTracerProvider::new())
+        .with_propagator(TraceContext::new())
+        .layer(echo);
+    let propagated = PropagationLayer::new().with_propagator(TraceContext::new()).layer(echo);
     let inner = service_fn(move |_: Request<()>| {
-        let mut client = client.clone();
+        let (mut traced, mut propagated) = (traced.clone(), propagated.clone());
         async move {
             assert!(Context::current().has_active_span());
-            let sent: HeaderMap = client.call(Request::new(())).await?.into_body();
+            let sent: HeaderMap = traced.call(Request::new(())).await?.into_parts().0.headers;
+            let same = propagated.call(Request::new(())).await?.into_parts().0.headers;
+            assert_eq!(sent, same);
             let mut response = Response::new(String::new());
             *response.headers_mut() = sent;
             Ok::<_, Infallible>(response)
