@@ -50,7 +50,8 @@ impl Providers {
     /// first tracer provider that is found to make spans is kept.
     ///
     /// What the environment says of layers is read now: which methods are known, which headers are
-    /// recorded. The [module docs](crate::server#environment) have the variables.
+    /// recorded. The docs of [both](crate::server#environment)
+    /// [sides](crate::client#environment) have the variables.
     pub fn global() -> Self {
         let (instrumentation, warnings) = Instrumentation::of_process();
         Self {

@@ -8,7 +8,8 @@ use crate::exchange::{contained::contained, head::RequestHead};
 
 /// What a layer does with a request, signal by signal. Default: [all](Self::all) of it.
 ///
-/// A predicate of the layer gives one ([`TraceLayer::with_filter`]); so does one among the
+/// A predicate of the layer gives one ([`TraceLayer::with_filter`],
+/// [`ClientTraceLayer::with_filter`]); so does one among the
 /// request's [extensions](http::Extensions), which a layer further out has put there for some of
 /// the routes. A signal is left out as soon as one of them says so.
 ///
@@ -34,6 +35,7 @@ use crate::exchange::{contained::contained, head::RequestHead};
 /// ```
 ///
 /// [`TraceLayer::with_filter`]: crate::TraceLayer::with_filter
+/// [`ClientTraceLayer::with_filter`]: crate::ClientTraceLayer::with_filter
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -66,8 +68,9 @@ impl Verdict {
         Self { span: false, metrics: false, propagation: false }
     }
 
-    /// No span. The caller's is current instead, where
-    /// [`RemoteParent`](crate::server::RemoteParent) continues it, unless there is no propagation either. Default: a span.
+    /// No span. On a server the caller's is current instead, where
+    /// [`RemoteParent`](crate::server::RemoteParent) continues it; on a client the current one goes
+    /// along. Unless there is no propagation either. Default: a span.
     ///
     /// ```
     /// use tower_telemetry::server::Verdict;
@@ -94,8 +97,8 @@ impl Verdict {
         self
     }
 
-    /// No headers: the request's are not read, so that a span has no parent from elsewhere, and the
-    /// response gets none. Default: both.
+    /// No headers. On a server the request's are not read, so that a span has no parent from
+    /// elsewhere, and the response gets none; on a client the request gets none. Default: both.
     ///
     /// ```
     /// use tower_telemetry::server::Verdict;

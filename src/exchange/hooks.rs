@@ -44,13 +44,14 @@ impl<'a> Ended<'a> {
         self.status_code
     }
 
-    /// The `error.type`, if the exchange has failed; `cancelled` and `panic` are two of them.
+    /// The `error.type`, if the exchange has failed; `panic` and, on a server, `cancelled` are two of
+    /// them.
     #[must_use]
     pub fn error_type(&self) -> Option<&'a str> {
         self.error_type
     }
 
-    /// The route, if it became known.
+    /// The route, if it became known. A client has none.
     #[must_use]
     pub fn route(&self) -> Option<&'a str> {
         self.route
