@@ -197,7 +197,7 @@
 //! [`with_failure_by`](ClientTraceLayer::with_failure_by) says), `panic`, or one of these words for
 //! what the client has failed with:
 //!
-#![doc = include_str!("errors.md")]
+#![doc = include_str!("failure/words.md")]
 //!
 //! An error is looked at, with what caused it, if its type is one of these: `std::io::Error`,
 //! `http::Error`, an error in a box, with the feature `hyper-util` the ones of hyper-util's client and
@@ -272,4 +272,3 @@ mod future;
 mod response;
 mod body;
 mod failure;
-mod error_type;

@@ -5,6 +5,7 @@
 //!
 //! [semantic conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 
+pub(crate) mod error_kind;
 pub(crate) mod forwarded;
 pub(crate) mod host;
 pub(crate) mod keys;

@@ -15,7 +15,11 @@ use http::Request;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::{exchange::contained::contained, semconv::keys::OTHER, server::ServerSpan};
+use crate::{
+    exchange::contained::contained,
+    semconv::{error_kind, keys::OTHER},
+    server::ServerSpan,
+};
 
 /// An error that has a word for what kind it is, fit for [`error.type`]: one of a few, so that
 /// errors can be counted by it.
@@ -66,15 +70,7 @@ impl ErrorType for io::Error {
     }
 
     fn error_type(&self) -> Cow<'static, str> {
-        let kind = format!("{:?}", self.kind());
-        let mut word = String::with_capacity(kind.len() + 3);
-        for (at, char) in kind.char_indices() {
-            if char.is_ascii_uppercase() && at > 0 {
-                word.push('_');
-            }
-            word.push(char.to_ascii_lowercase());
-        }
-        word.into()
+        error_kind::word(self.kind()).into()
     }
 }
 

@@ -1,22 +1,25 @@
-//! What a failed request is called, and who failed it.
+//! What an error makes of the exchange.
 
 use std::any::Any;
 
 use crate::{
-    client::{describe, error_type},
+    client::{
+        describe,
+        failure::{chain, word::word},
+    },
     exchange::{contained::contained, guard::Guard, outcome::Outcome},
 };
 
 /// What the service's error makes of the exchange. Nobody was heard of yet, so the error may be the
 /// one that knows who was asked.
-pub(super) fn of_request<E: 'static>(guard: &Guard, error: &E) -> Outcome {
+pub(in crate::client) fn of_request<E: 'static>(guard: &Guard, error: &E) -> Outcome {
     outcome(guard, error, |error| {
-        guard.set_attributes(|| describe::of_peer(error_type::peer(error)));
+        guard.set_attributes(|| describe::of_peer(chain::peer(error)));
     })
 }
 
 /// What the body's error makes of it.
-pub(super) fn of_body<E: 'static>(guard: &Guard, error: &E) -> Outcome {
+pub(in crate::client) fn of_body<E: 'static>(guard: &Guard, error: &E) -> Outcome {
     outcome(guard, error, |_| {})
 }
 
@@ -31,10 +34,10 @@ fn outcome<E: 'static>(
     let error: &dyn Any = error;
     // Foreign errors are asked for their sources and their text.
     let name = contained(|| {
-        let error = settings.error_names.view(error).or_else(|| error_type::view(error))?;
+        let error = settings.error_names.view(error).or_else(|| chain::view(error))?;
         look(error);
-        let named = error_type::chain(error).find_map(|error| settings.error_names.of(error));
-        named.or_else(|| error_type::word(error))
+        let named = chain::chain(error).find_map(|error| settings.error_names.of(error));
+        named.or_else(|| word(error))
     });
     name.flatten().map_or_else(Outcome::error::<E>, Outcome::Failed)
 }
