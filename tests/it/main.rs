@@ -26,6 +26,7 @@ mod serving;
 mod settings;
 mod tables;
 mod tower_http;
+mod tracing_world;
 mod transparency;
 mod trust;
 mod two_services;
