@@ -13,6 +13,7 @@ mod context;
 mod endings;
 mod environment;
 mod export;
+mod feedback;
 mod filter;
 mod hooks;
 mod http1;
