@@ -109,8 +109,9 @@
 //!   child. [`reqwest::redirect::Policy::none`][none] and such a layer make them visible.
 //! * A **buffer** goes inside: what is behind it runs in a task of its own, where no span is current.
 //!
-//! A request that comes through two client layers has one span, the outer one's. One that is sent
-//! because of another, while that is on its way, has its own.
+//! A request that comes through two client layers has one span, the outer one's, unless another span
+//! is begun in between: that may be a server's that passes the request on. One that is sent because
+//! of another, while that is on its way, has its own.
 //!
 //! [attempts]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-request-retries-and-redirects
 //! [none]: https://docs.rs/reqwest/latest/reqwest/redirect/struct.Policy.html#method.none
@@ -126,6 +127,11 @@
 //! A task that is spawned begins without a current span; `.with_context(Context::current())` takes
 //! it along.
 //!
+//! A span of `tracing` is current once it is entered, so a client span in an `#[instrument]`ed
+//! function is its child. With tracing-opentelemetry's `with_context_activation(false)` it is not,
+//! and the parent is what it would be without: in a handler, the server span. There
+//! `.with_context(Span::current().context())` makes it the current one.
+//!
 //! [`tracing`]: https://docs.rs/tracing
 //! [tracing-opentelemetry]: https://docs.rs/tracing-opentelemetry
 //!
@@ -138,10 +144,13 @@
 //! `traceparent`, ours, and no `tracestate` of another. Without a current span nothing is written,
 //! and nothing is taken away from a request that may carry one.
 //!
-//! In a Context in which [telemetry is suppressed][suppressed], as it is where spans are exported,
-//! there is neither span nor header: an exporter can send its requests through a client of the
-//! program's.
+//! In a Context in which [telemetry is suppressed][suppressed] there is neither span nor header. A
+//! batch processor exports in such a one, so an exporter can send its requests through a client of
+//! the program's. Where it hands them to a task it takes the Context along, or every export is a span
+//! for the next. The SDK's simple processor suppresses nothing: an exporter there sends in a [Context
+//! of its own][of_its_own], or it waits for ever for the span of its own request.
 //!
+//! [of_its_own]: opentelemetry::Context::with_telemetry_suppressed
 //! [suppressed]: opentelemetry::Context::enter_telemetry_suppressed_scope
 //!
 //! # Propagation alone
