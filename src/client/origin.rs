@@ -1,22 +1,25 @@
 //! Where requests go whose URL does not say it.
 
+use std::fmt;
+
 use http::{Uri, uri::Authority};
 
-use crate::{error::BuildError, exchange::redaction::Redaction};
+use crate::{error::BuildError, exchange::redaction::Redaction, semconv::host};
 
 /// Scheme and authority of a URL.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Origin(Uri);
 
 impl Origin {
     pub(super) fn parse(origin: &str) -> Result<Self, BuildError> {
-        let uri = origin.parse::<Uri>().ok();
-        uri.filter(|uri| uri.scheme().is_some() && uri.authority().is_some()).map(Self).ok_or_else(
-            || {
-                let origin = Redaction::new().url(origin);
-                BuildError::new("origin", origin, "must be a URL, such as `http://inventory:50051`")
-            },
-        )
+        let parsed = origin.parse().ok().map(Self);
+        let is_whole = |origin: &Self| {
+            !origin.scheme().is_empty() && host::parse(origin.authority()).is_some()
+        };
+        parsed.filter(is_whole).ok_or_else(|| {
+            let origin = Redaction::new().url(origin);
+            BuildError::new("origin", origin, "must be a URL, such as `http://inventory:50051`")
+        })
     }
 
     pub(super) fn scheme(&self) -> &str {
@@ -25,5 +28,11 @@ impl Origin {
 
     pub(super) fn authority(&self) -> &str {
         self.0.authority().map_or("", Authority::as_str)
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&Redaction::new().url(&self.0.to_string()))
     }
 }
