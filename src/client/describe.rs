@@ -34,7 +34,7 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
     ) -> Self {
         let method = config.known_methods.fold(seen.request.method());
         let named = config.span_name.as_ref().and_then(|name| name.of(&seen.head()));
-        let name = named.unwrap_or_else(|| method.span_name(seen.template.as_deref()));
+        let name = named.unwrap_or_else(|| method.span_name(seen.template()));
         let mut description =
             Self { config, seen, method, name, attributes: Vec::new(), hook_keys: Vec::new() };
         description.attributes = description.gathered(resend_count);
@@ -53,12 +53,7 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
             let original = seen.request.method().as_str().to_owned();
             list.push(KeyValue::new(keys::HTTP_REQUEST_METHOD_ORIGINAL, original));
         }
-        let url = seen.url(origin);
-        let clean = match redaction.url(&url) {
-            Cow::Owned(clean) => clean,
-            Cow::Borrowed(_) => url.into_owned(),
-        };
-        list.push(KeyValue::new(keys::URL_FULL, clean));
+        list.push(KeyValue::new(keys::URL_FULL, seen.url(origin, redaction)));
         let scheme = seen.scheme(origin);
         if let Some((address, port)) = seen.server(origin) {
             list.push(KeyValue::new(keys::SERVER_ADDRESS, intern::shared(address)));
@@ -66,7 +61,7 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
                 list.push(KeyValue::new(keys::SERVER_PORT, i64::from(port)));
             }
         }
-        if let Some(template) = &seen.template {
+        if let Some(template) = seen.template() {
             list.push(KeyValue::new(keys::URL_TEMPLATE, intern::shared(template)));
         }
         if let Some(count) = resend_count {

@@ -30,18 +30,13 @@ pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) ->
         // An exporter's own request, which would be exported, too, and so on.
         return None;
     }
-    let mut seen = Seen::new(request);
+    let seen = Seen::new(request, &cx, config.url_template.as_ref());
     let propagator = &config.providers.propagator;
     let permit = config.propagation.permit(&seen, config.origin.as_ref());
     if nested::is_traced(seen.request, &cx, propagator, permit) {
         return None;
     }
     let resend_count = ResendCount::count(&cx);
-    seen.template = UrlTemplate::given(seen.request.extensions(), &cx).map(Into::into);
-    if seen.template.is_none() {
-        seen.template = config.url_template.as_ref().and_then(|url| url.of(&seen.head()));
-    }
-
     let verdict = config.filter.verdict(seen.request.extensions(), || seen.head());
     let below_another = cx.span().span_context().is_valid();
     let wanted = verdict.has_span() && (below_another || !config.parent_required);

@@ -189,7 +189,7 @@ where
         let cx = Context::current();
         // An exporter's own request is nobody's child.
         if !cx.is_telemetry_suppressed() {
-            let permit = self.config.policy.permit(&Seen::new(&request), None);
+            let permit = self.config.policy.permit(&Seen::new(&request, &cx, None), None);
             permit.inject(&self.config.propagator, &cx, request.headers_mut());
         }
         self.inner.call(request)

@@ -2,14 +2,12 @@
 
 use std::{borrow::Cow, cell::OnceCell, mem};
 
-use http::{
-    Request, Uri,
-    uri::{Authority, PathAndQuery},
-};
+use http::{Request, Uri, uri::Authority};
+use opentelemetry::Context;
 
 use crate::{
-    client::{origin::Origin, request::sealed::Target},
-    exchange::head::RequestHead,
+    client::{UrlTemplate, origin::Origin, request::sealed::Target},
+    exchange::{head::RequestHead, naming::Naming, redaction::Redaction},
     semconv::{host, url},
 };
 
@@ -24,28 +22,48 @@ impl<B> OutgoingRequest for Request<B> {}
 #[cfg(feature = "reqwest")]
 impl OutgoingRequest for reqwest::Request {}
 
-/// A request as the layer sees it. Its target becomes a [`Uri`] when somebody asks for that.
+/// A request as the layer sees it. Its target becomes a [`Uri`], and its template is looked for, when
+/// somebody asks for that.
 pub(super) struct Seen<'r, R> {
     pub(super) request: &'r R,
-    pub(super) template: Option<Cow<'r, str>>,
+    cx: &'r Context,
+    templates: Option<&'r Naming>,
+    template: OnceCell<Option<Cow<'r, str>>>,
     target: Target<'r>,
     uri: OnceCell<Cow<'r, Uri>>,
 }
 
 impl<'r, R: OutgoingRequest> Seen<'r, R> {
-    pub(super) fn new(request: &'r R) -> Self {
-        Self { request, template: None, target: request.target(), uri: OnceCell::new() }
+    /// A request that is sent in `cx`, and what the layer has to give templates with.
+    pub(super) fn new(request: &'r R, cx: &'r Context, templates: Option<&'r Naming>) -> Self {
+        let target = request.target();
+        let (template, uri) = (OnceCell::new(), OnceCell::new());
+        Self { request, cx, templates, template, target, uri }
     }
 
     /// The same as a user's functions see it.
     pub(super) fn head(&self) -> RequestHead<'_> {
+        self.head_with(self.template())
+    }
+
+    /// The template of its URL: the caller's, or else the layer's.
+    pub(super) fn template(&self) -> Option<&str> {
+        let template = self.template.get_or_init(|| {
+            let given = UrlTemplate::given(self.request.extensions(), self.cx);
+            let of_layer = || self.templates?.of(&self.head_with(None));
+            given.map(Cow::Borrowed).or_else(of_layer)
+        });
+        template.as_deref()
+    }
+
+    fn head_with<'a>(&'a self, template: Option<&'a str>) -> RequestHead<'a> {
         RequestHead::new(
             self.request.method(),
             self.uri.get_or_init(|| self.target.uri()),
             self.request.version(),
             self.request.headers(),
             self.request.extensions(),
-            self.template.as_deref(),
+            template,
         )
     }
 
@@ -57,7 +75,10 @@ impl<'r, R: OutgoingRequest> Seen<'r, R> {
     where
         'r: 'a,
     {
-        self.destination(origin).or_else(|| host::of_header(self.request.headers()))
+        match self.authority(origin) {
+            Some(authority) => host::parse(authority),
+            None => host::of_header(self.request.headers()),
+        }
     }
 
     /// The same, as far as it is certain that the request goes there.
@@ -68,7 +89,14 @@ impl<'r, R: OutgoingRequest> Seen<'r, R> {
     where
         'r: 'a,
     {
-        self.target.authority().or(origin.map(Origin::authority)).and_then(host::parse)
+        self.authority(origin).and_then(host::parse)
+    }
+
+    fn authority<'a>(&self, origin: Option<&'a Origin>) -> Option<&'a str>
+    where
+        'r: 'a,
+    {
+        self.target.authority().or(origin.map(Origin::authority))
     }
 
     pub(super) fn scheme<'a>(&self, origin: Option<&'a Origin>) -> &'a str
@@ -78,26 +106,41 @@ impl<'r, R: OutgoingRequest> Seen<'r, R> {
         self.target.scheme().or(origin.map(Origin::scheme)).unwrap_or("http")
     }
 
-    /// The whole URL, before anything is redacted; what of it is not known is not there.
-    pub(super) fn url<'a>(&self, origin: Option<&'a Origin>) -> Cow<'a, str>
-    where
-        'r: 'a,
-    {
+    /// The whole URL, without what is redacted; what of it is not known is not there.
+    pub(super) fn url(&self, origin: Option<&Origin>, redaction: &Redaction) -> String {
         let uri = match self.target {
             Target::Uri(uri) => uri,
             #[cfg(feature = "reqwest")]
-            Target::Url(url) => return url.as_str().into(),
+            Target::Url(url) => return redaction.url(url.as_str()).into_owned(),
         };
-        let path_and_query = uri.path_and_query().map_or("", PathAndQuery::as_str);
-        let mut url = String::with_capacity(path_and_query.len() + 64);
-        if let Some(authority) = self.target.authority().or(origin.map(Origin::authority)) {
+        let (path, query) = (uri.path(), uri.query());
+        let mut url = String::with_capacity(path.len() + query.map_or(0, str::len) + 64);
+        if let Some(authority) = self.authority(origin) {
             url.extend([self.scheme(origin), "://", authority]);
         } else if let Some((host, port)) = host::of_header(self.request.headers()) {
             url.extend([self.scheme(origin), "://"]);
             url::push_authority(&mut url, host, port);
+        } else {
+            // A path that begins with `//` would look like a URL with a host.
+            url.push_str(&redaction.path(path));
+            if let Some(query) = query {
+                url.extend(["?", &redaction.query(query)]);
+            }
+            return url;
         }
-        url.push_str(path_and_query);
-        url.into()
+        // A server as a whole [has no path][asterisk].
+        //
+        // [asterisk]: https://www.rfc-editor.org/rfc/rfc9112#section-3.3
+        if path != "*" {
+            url.push_str(path);
+        }
+        if let Some(query) = query {
+            url.extend(["?", query]);
+        }
+        match redaction.url(&url) {
+            Cow::Owned(clean) => clean,
+            Cow::Borrowed(_) => url,
+        }
     }
 }
 
