@@ -22,8 +22,8 @@ impl<B> OutgoingRequest for Request<B> {}
 #[cfg(feature = "reqwest")]
 impl OutgoingRequest for reqwest::Request {}
 
-/// A request as the layer sees it. Its target becomes a [`Uri`], and its template is looked for, when
-/// somebody asks for that.
+/// A request as the layer sees it. Its target becomes a [`Uri`], and its template is looked for,
+/// when somebody asks for that.
 pub(super) struct Seen<'r, R> {
     pub(super) request: &'r R,
     cx: &'r Context,
