@@ -13,7 +13,8 @@ use std::{
 use http::Request;
 use opentelemetry::KeyValue;
 use tower_telemetry::{
-    ResourceBuilder, SamplerBuilder, Telemetry, TelemetryBuilder, sdk::export::Otlp,
+    ClientTraceLayer, ResourceBuilder, SamplerBuilder, Telemetry, TelemetryBuilder,
+    sdk::export::Otlp,
 };
 
 use crate::support::{
@@ -388,4 +389,39 @@ fn a_layer_of_its_own_reads_the_environment_of_the_process() {
     ] {
         assert!(printed.contains(&line.to_owned()), "{line}: {printed:?}");
     }
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "it is how the child answers")]
+fn a_client_layer_of_its_own_reads_what_is_said_of_clients() {
+    if env::var_os(CHILD).is_some() {
+        let recorder = Recorder::new();
+        let layer = ClientTraceLayer::new().with_tracer_provider(&recorder.provider);
+        let request = Request::builder().method("PURGE").header("x-a", "a").header("x-b", "b");
+        let mut answer = response("");
+        answer.headers_mut().insert("x-c", "c".parse().unwrap());
+        exchange(&layer, request.body(()).unwrap(), answer);
+        let span = Described::from(recorder.span());
+        println!("\nkeys: {:?}", span.attributes.keys().collect::<Vec<_>>());
+        let warned: Vec<_> =
+            layer.warnings().iter().map(|warning| (warning.variable(), warning.value())).collect();
+        println!("warned: {warned:?}");
+        return;
+    }
+    let printed = in_a_process(
+        "a_client_layer_of_its_own_reads_what_is_said_of_clients",
+        &[
+            ("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", OsStr::new("GET,PURGE")),
+            ("OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS", OsStr::new("X-A, a b")),
+            ("OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS", OsStr::new("x-c")),
+            ("OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS", OsStr::new("x-b")),
+        ],
+    );
+    for line in [
+        r#"keys: ["http.request.header.x-a", "http.request.method", "http.response.header.x-c", "#,
+        r#"warned: [("OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS", "a b")]"#,
+    ] {
+        assert!(printed.iter().any(|printed| printed.starts_with(line)), "{line}: {printed:?}");
+    }
+    assert!(!printed.concat().contains("header.x-b"), "{printed:?}");
 }

@@ -8,6 +8,8 @@
 mod support;
 
 mod attributes;
+mod client_attributes;
+mod client_hooks;
 mod console;
 mod context;
 mod endings;

@@ -11,72 +11,174 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{Empty, Full};
+use hyper_util::rt::TokioExecutor;
+use opentelemetry::Context;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SamplingDecision, SdkTracerProvider};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_telemetry::{
-    HeaderSelector, TraceLayer,
-    server::{Connection, LegacyNames},
+    ClientTraceLayer, TraceLayer,
+    client::{ResendCount, SpanEnd, UrlTemplate},
+    server::{Connection, LegacyNames, RequestBodySizeLayer},
 };
 
 use crate::{
     routes::ROUTES,
     support::{
-        exchange::{exchange, response},
+        exchange::{Answers, exchange, headers, response},
         recorder::unique,
         sdk::Decides,
+        wire::Server,
     },
 };
 
+/// The keys on a span.
+struct Keys {
+    all: BTreeSet<String>,
+    /// Those that the sampler was shown.
+    start: BTreeSet<String>,
+}
+
+impl Keys {
+    /// Of the last span that comes of this.
+    fn of(job: impl FnOnce(&SdkTracerProvider)) -> Self {
+        let exporter = InMemorySpanExporter::default();
+        let start = Arc::new(Mutex::new(BTreeSet::new()));
+        let shown = Arc::clone(&start);
+        let looks = Decides::new(SamplingDecision::RecordAndSample, move |_, _, attributes| {
+            let keys = attributes.iter().map(|attribute| attribute.key.to_string());
+            *shown.lock().unwrap() = keys.collect();
+        });
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(looks)
+            .with_simple_exporter(exporter.clone())
+            .build();
+        job(&provider);
+        let span = exporter.get_finished_spans().unwrap().pop().unwrap();
+        let all = unique(span.attributes).into_keys().collect();
+        Self { all, start: start.lock().unwrap().clone() }
+    }
+}
+
 /// What a request and its response are to be for an attribute to be there.
-struct Case {
-    layer: TraceLayer,
+struct Case<L> {
+    layer: L,
     request: Request<()>,
     response: Response<Full<Bytes>>,
 }
 
-/// The keys on the span, and those that the sampler was shown.
-fn keys(change: impl FnOnce(Case) -> Case) -> (BTreeSet<String>, BTreeSet<String>) {
-    let exporter = InMemorySpanExporter::default();
-    let start = Arc::new(Mutex::new(BTreeSet::new()));
-    let shown = Arc::clone(&start);
-    let sampler = Decides::new(SamplingDecision::RecordAndSample, move |_, _, attributes| {
-        shown.lock().unwrap().extend(attributes.iter().map(|attribute| attribute.key.to_string()));
-    });
-    let provider = SdkTracerProvider::builder()
-        .with_sampler(sampler)
-        .with_simple_exporter(exporter.clone())
-        .build();
-    let case = change(Case {
-        layer: TraceLayer::new().with_tracer_provider(&provider),
-        request: Request::new(()),
-        response: response("hello"),
-    });
-    exchange(&case.layer, case.request, case.response);
-    let span = exporter.get_finished_spans().unwrap().remove(0);
-    let start = start.lock().unwrap().clone();
-    (unique(span.attributes).into_keys().collect(), start)
+/// A layer of either side.
+trait Traces: Sized {
+    fn on(provider: &SdkTracerProvider) -> Self;
+
+    fn exchange(&self, request: Request<()>, response: Response<Full<Bytes>>);
+
+    fn keys(change: impl FnOnce(Case<Self>) -> Case<Self>) -> Keys {
+        Keys::of(|provider| {
+            let (request, response) = (Request::new(()), response("hello"));
+            let case = change(Case { layer: Self::on(provider), request, response });
+            case.layer.exchange(case.request, case.response);
+        })
+    }
 }
 
-struct Row {
+impl Traces for TraceLayer {
+    fn on(provider: &SdkTracerProvider) -> Self {
+        Self::new().with_tracer_provider(provider)
+    }
+
+    fn exchange(&self, request: Request<()>, response: Response<Full<Bytes>>) {
+        exchange(self, request, response);
+    }
+}
+
+impl Traces for ClientTraceLayer {
+    fn on(provider: &SdkTracerProvider) -> Self {
+        Self::new().with_tracer_provider(provider)
+    }
+
+    fn exchange(&self, request: Request<()>, response: Response<Full<Bytes>>) {
+        exchange(self, request, response);
+    }
+}
+
+struct Row<L> {
     /// Several where one is never there without the other.
     keys: &'static [&'static str],
-    /// Those of which the rest of the name is a header's.
-    header: bool,
     level: &'static str,
     when: &'static str,
     value: &'static str,
-    /// Brings it about; `None` if it is always there.
-    case: Option<fn(Case) -> Case>,
+    how: How<L>,
 }
+
+/// What brings an attribute about.
+enum How<L> {
+    /// It is always there.
+    Always,
+    If(fn(Case<L>) -> Case<L>),
+    /// More than a layer, a request and its response.
+    By(fn() -> Keys),
+}
+
+use How::{Always, By, If};
+
+fn row<L>(
+    keys: &'static [&'static str],
+    level: &'static str,
+    when: &'static str,
+    value: &'static str,
+    how: How<L>,
+) -> Row<L> {
+    Row { keys, level, when, value, how }
+}
+
+/// The table of what the layer does; fails if the rows do not say that.
+fn table<L: Traces>(rows: Vec<Row<L>>) -> String {
+    let default = L::keys(|case| case).all;
+    let mut listed = BTreeSet::new();
+    let mut table =
+        String::from("| attribute | level | start | when | value |\n|---|---|---|---|---|\n");
+    let mut seen = default.clone();
+    for Row { keys, level, when, value, how } in rows {
+        let is_always = matches!(how, Always);
+        let Keys { all, start } = match how {
+            Always => L::keys(|case| case),
+            If(case) => L::keys(case),
+            By(keys) => keys(),
+        };
+        for key in keys {
+            assert!(all.contains(*key), "{key} is not there when: {when}");
+            assert_eq!(default.contains(*key), is_always, "{key} by default");
+            assert!(listed.insert((*key).to_owned()), "{key} is listed twice");
+        }
+        let at_start = keys.iter().all(|key| start.contains(*key));
+        assert!(at_start || keys.iter().all(|key| !start.contains(*key)), "{keys:?}");
+        let names: Vec<_> = keys
+            .iter()
+            .map(|key| match key.strip_suffix(MINE) {
+                Some(prefix) => format!("`{prefix}{{name}}`"),
+                None => format!("`{key}`"),
+            })
+            .collect();
+        let start = if at_start { "start" } else { "" };
+        table += &format!("| {} | {level} | {start} | {when} | {value} |\n", names.join(", "));
+        seen.extend(all);
+    }
+    assert_eq!(seen, listed, "what is seen is listed, and the other way round");
+    table
+}
+
+/// The header that stands for all headers.
+const MINE: &str = "x-mine";
 
 const ALWAYS: &str = "always";
 
-fn header(mut case: Case, name: &'static str, value: &'static str) -> Case {
+fn header<L>(mut case: Case<L>, name: &'static str, value: &'static str) -> Case<L> {
     case.request.headers_mut().insert(name, HeaderValue::from_static(value));
     case
 }
 
-fn connected(mut case: Case) -> Case {
+fn connected(mut case: Case<TraceLayer>) -> Case<TraceLayer> {
     let connection = Connection::new()
         .with_peer("192.0.2.1:5000".parse().unwrap())
         .with_local("192.0.2.2:443".parse().unwrap());
@@ -84,33 +186,49 @@ fn connected(mut case: Case) -> Case {
     case
 }
 
-fn with(mut case: Case, change: impl FnOnce(TraceLayer) -> TraceLayer) -> Case {
+fn with<L>(mut case: Case<L>, change: impl FnOnce(L) -> L) -> Case<L> {
     case.layer = change(case.layer);
     case
 }
 
-fn rows() -> Vec<Row> {
-    let row =
-        |keys, level, when, value, case| Row { keys, header: false, level, when, value, case };
+fn answered<L>(mut case: Case<L>, status_code: StatusCode) -> Case<L> {
+    *case.response.status_mut() = status_code;
+    case
+}
+
+fn with_mine_in_the_response<L>(mut case: Case<L>) -> Case<L> {
+    case.response.headers_mut().insert(MINE, HeaderValue::from_static("yes"));
+    case
+}
+
+fn purge<L>(mut case: Case<L>) -> Case<L> {
+    *case.request.method_mut() = Method::from_bytes(b"PURGE").unwrap();
+    case
+}
+
+fn of_server() -> Vec<Row<TraceLayer>> {
     vec![
-        row(&["http.request.method"], "required", ALWAYS, "the method, or `_OTHER`", None),
+        row(&["http.request.method"], "required", ALWAYS, "the method, or `_OTHER`", Always),
         row(
             &["http.request.method_original"],
             "required",
             "the method is not a known one",
             "the method as sent",
-            Some(|mut case| {
-                *case.request.method_mut() = Method::from_bytes(b"PURGE").unwrap();
-                case
-            }),
+            If(purge),
         ),
-        row(&["url.path"], "required", ALWAYS, "as sent, also on a nested router; redacted", None),
+        row(
+            &["url.path"],
+            "required",
+            ALWAYS,
+            "as sent, also on a nested router; redacted",
+            Always,
+        ),
         row(
             &["url.query"],
             "required",
             "there is one",
             "as sent; redacted",
-            Some(|mut case| {
+            If(|mut case| {
                 *case.request.uri_mut() = "/?a=b".parse().unwrap();
                 case
             }),
@@ -120,15 +238,14 @@ fn rows() -> Vec<Row> {
             "required",
             ALWAYS,
             "by [trusted proxies](Forwarded), a [`Connection`] with TLS, the target, or else `http`",
-            None,
+            Always,
         ),
         row(
             &["http.route"],
             "required",
             "it became known",
             "a pattern, `/items/{id}`",
-            Some(|mut case| {
-                use tower::Service;
+            If(|mut case| {
                 // What axum's router would do.
                 let mut router = axum::Router::<()>::new().route(
                     "/",
@@ -149,190 +266,299 @@ fn rows() -> Vec<Row> {
             "there was a response",
             "an integer",
             // It is there with every response; where there is none is tested with the endings.
-            None,
+            Always,
         ),
         row(
             &["error.type"],
             "required",
             "the span is an error",
             "see [what ends a span](#what-ends-a-span)",
-            Some(|mut case| {
-                *case.response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                case
-            }),
+            If(|case| answered(case, StatusCode::INTERNAL_SERVER_ERROR)),
         ),
         row(
             &["server.address"],
             "recommended",
             "known",
             "the host, by [trusted proxies](Forwarded), `:authority` or `Host`",
-            Some(|case| header(case, "host", "shop.example")),
+            If(|case| header(case, "host", "shop.example")),
         ),
         row(
             &["server.port"],
             "required",
             "written beside that host",
             "an integer",
-            Some(|case| header(case, "host", "shop.example:8080")),
+            If(|case| header(case, "host", "shop.example:8080")),
         ),
         row(
             &["client.address"],
             "recommended",
             "known",
             "by [trusted proxies](Forwarded), or the peer's",
-            Some(connected),
+            If(connected),
         ),
         row(
             &["network.peer.address", "network.peer.port"],
             "recommended",
             "axum's `ConnectInfo<SocketAddr>` or a [`Connection`] names it",
             "who is at the other end of the connection",
-            Some(connected),
+            If(connected),
         ),
-        row(&["network.protocol.version"], "recommended", ALWAYS, "`1.0`, `1.1`, `2`, `3`", None),
+        row(&["network.protocol.version"], "recommended", ALWAYS, "`1.0`, `1.1`, `2`, `3`", Always),
         row(
             &["user_agent.original"],
             "recommended",
             "sent",
             "as sent; redacted",
-            Some(|case| header(case, "user-agent", "curl/8.0")),
+            If(|case| header(case, "user-agent", "curl/8.0")),
         ),
         row(
             &["tower_telemetry.time_to_head"],
             "ours",
             "the span has waited for the body",
             "seconds",
-            None,
+            Always,
         ),
         row(
             &["client.port"],
             "opt-in",
             "[asked for](TraceLayer::with_client_port), and known",
             "an integer",
-            Some(|case| with(connected(case), TraceLayer::with_client_port)),
+            If(|case| with(connected(case), TraceLayer::with_client_port)),
         ),
         row(
             &["network.local.address", "network.local.port"],
             "opt-in",
             "[asked for](TraceLayer::with_network_local), and a [`Connection`] names it",
             "which of our addresses was connected to",
-            Some(|case| with(connected(case), TraceLayer::with_network_local)),
+            If(|case| with(connected(case), TraceLayer::with_network_local)),
         ),
         row(
             &["network.transport"],
             "opt-in",
             "[asked for](TraceLayer::with_network_transport), and the peer is known",
             "`tcp`, or `quic` for HTTP/3",
-            Some(|case| with(connected(case), TraceLayer::with_network_transport)),
+            If(|case| with(connected(case), TraceLayer::with_network_transport)),
         ),
         row(
             &["http.request.body.size"],
             "opt-in",
             "there is a [`RequestBodySizeLayer`]",
             "bytes that were read",
-            Some(|case| case),
+            By(with_a_counted_request),
         ),
         row(
             &["http.response.body.size"],
             "opt-in",
             "[asked for](TraceLayer::with_response_body_size)",
             "bytes that were handed over",
-            Some(|case| with(case, TraceLayer::with_response_body_size)),
+            If(|case| with(case, TraceLayer::with_response_body_size)),
         ),
         row(
             &["user_agent.synthetic.type"],
             "opt-in",
             "[asked for](TraceLayer::with_user_agent_synthetic_type), and it is",
             "`bot` or `test`",
-            Some(|case| {
+            If(|case| {
                 let case = header(case, "user-agent", "Googlebot/2.1");
                 with(case, TraceLayer::with_user_agent_synthetic_type)
             }),
         ),
-        Row {
-            header: true,
-            ..row(
-                &["http.request.header.x-mine"],
-                "opt-in",
-                "[asked for](TraceLayer::with_request_headers), and sent",
-                "all its values; redacted",
-                Some(|case| {
-                    let case = header(case, "x-mine", "yes");
-                    let mine = HeaderSelector::new(["x-mine"]).unwrap();
-                    with(case, |layer| layer.with_request_headers(mine))
-                }),
-            )
-        },
-        Row {
-            header: true,
-            ..row(
-                &["http.response.header.x-mine"],
-                "opt-in",
-                "[asked for](TraceLayer::with_response_headers), and sent",
-                "all its values; redacted",
-                Some(|mut case| {
-                    case.response.headers_mut().insert("x-mine", HeaderValue::from_static("yes"));
-                    let mine = HeaderSelector::new(["x-mine"]).unwrap();
-                    with(case, |layer| layer.with_response_headers(mine))
-                }),
-            )
-        },
+        row(
+            &["http.request.header.x-mine"],
+            "opt-in",
+            "[asked for](TraceLayer::with_request_headers), and sent",
+            "all its values; redacted",
+            If(|case| {
+                let case = header(case, MINE, "yes");
+                with(case, |layer| layer.with_request_headers(headers(&[MINE])))
+            }),
+        ),
+        row(
+            &["http.response.header.x-mine"],
+            "opt-in",
+            "[asked for](TraceLayer::with_response_headers), and sent",
+            "all its values; redacted",
+            If(|case| {
+                let case = with_mine_in_the_response(case);
+                with(case, |layer| layer.with_response_headers(headers(&[MINE])))
+            }),
+        ),
     ]
 }
 
-/// The keys of a request whose body is counted, which takes another service.
-fn keys_with_request_body_size() -> (BTreeSet<String>, BTreeSet<String>) {
-    use tower::{Service, ServiceBuilder, service_fn};
-    use tower_telemetry::server::RequestBodySizeLayer;
+fn with_a_counted_request() -> Keys {
+    Keys::of(|provider| {
+        let mut service = ServiceBuilder::new()
+            .layer(TraceLayer::on(provider))
+            .layer(RequestBodySizeLayer::new())
+            .service(Answers(response("")));
+        tokio_test::block_on(service.call(Request::new(String::new()))).unwrap();
+    })
+}
 
-    let exporter = InMemorySpanExporter::default();
-    let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
-    let mut service = ServiceBuilder::new()
-        .layer(TraceLayer::new().with_tracer_provider(&provider))
-        .layer(RequestBodySizeLayer::new())
-        .service(service_fn(|_: Request<_>| async {
-            Ok::<_, std::convert::Infallible>(Response::new(String::new()))
-        }));
-    tokio_test::block_on(service.call(Request::new(String::new()))).unwrap();
-    let span = exporter.get_finished_spans().unwrap().remove(0);
-    (unique(span.attributes).into_keys().collect(), BTreeSet::new())
+fn of_client() -> Vec<Row<ClientTraceLayer>> {
+    vec![
+        row(&["http.request.method"], "required", ALWAYS, "the method, or `_OTHER`", Always),
+        row(
+            &["http.request.method_original"],
+            "required",
+            "the method is not a known one",
+            "the method as sent",
+            If(purge),
+        ),
+        row(
+            &["url.full"],
+            "required",
+            ALWAYS,
+            "the whole URL, as far as it is known; redacted",
+            Always,
+        ),
+        row(
+            &["server.address"],
+            "required",
+            "the URL, the layer's [origin](ClientTraceLayer::with_origin) or `Host` says it",
+            "the host",
+            If(|case| header(case, "host", "inventory")),
+        ),
+        row(
+            &["server.port"],
+            "required",
+            "written beside that host, or the scheme's default",
+            "an integer",
+            If(|case| header(case, "host", "inventory")),
+        ),
+        row(
+            &["http.response.status_code"],
+            "required",
+            "there was a response",
+            "an integer",
+            // It is there with every response; where there is none is tested with the endings.
+            Always,
+        ),
+        row(
+            &["error.type"],
+            "required",
+            "the span is an error",
+            "see [errors](#errors)",
+            If(|case| answered(case, StatusCode::NOT_FOUND)),
+        ),
+        row(
+            &["http.request.resend_count"],
+            "recommended",
+            "a [`ResendCountLayer`] or [`ResendCount`] counts, and it was sent before",
+            "how often",
+            By(sent_again),
+        ),
+        row(
+            &["network.peer.address", "network.peer.port"],
+            "recommended",
+            "hyper-util's client or reqwest's names it",
+            "who is at the other end of the connection, which may be a proxy",
+            By(over_a_socket),
+        ),
+        row(
+            &["network.protocol.version"],
+            "recommended",
+            "there was a response",
+            "the one that was spoken: `1.0`, `1.1`, `2`, `3`",
+            Always,
+        ),
+        row(
+            &["tower_telemetry.time_to_head"],
+            "ours",
+            "the span has [waited for the body](SpanEnd::Body)",
+            "seconds",
+            If(|case| with(case, |layer| layer.with_span_end(SpanEnd::Body))),
+        ),
+        row(
+            &["url.template"],
+            "opt-in",
+            "[given](UrlTemplate)",
+            "a pattern, `/items/{id}`",
+            If(|mut case| {
+                case.request.extensions_mut().insert(UrlTemplate::new("/items/{id}"));
+                case
+            }),
+        ),
+        row(
+            &["url.scheme"],
+            "opt-in",
+            "[asked for](ClientTraceLayer::with_url_scheme)",
+            "the URL's, the layer's [origin's](ClientTraceLayer::with_origin), or else `http`",
+            If(|case| with(case, ClientTraceLayer::with_url_scheme)),
+        ),
+        row(
+            &["user_agent.original"],
+            "opt-in",
+            "[asked for](ClientTraceLayer::with_user_agent), and in the request already",
+            "as sent; redacted",
+            If(|case| {
+                let case = header(case, "user-agent", "shop/2.1");
+                with(case, ClientTraceLayer::with_user_agent)
+            }),
+        ),
+        row(
+            &["http.response.body.size"],
+            "opt-in",
+            "[asked for](ClientTraceLayer::with_response_body_size), and the span has waited for \
+             the body",
+            "bytes that were read",
+            If(|case| {
+                let case = with(case, |layer| layer.with_span_end(SpanEnd::Body));
+                with(case, ClientTraceLayer::with_response_body_size)
+            }),
+        ),
+        row(
+            &["http.request.header.x-mine"],
+            "opt-in",
+            "[asked for](ClientTraceLayer::with_request_headers), and in the request already",
+            "all its values; redacted",
+            If(|case| {
+                let case = header(case, MINE, "yes");
+                with(case, |layer| layer.with_request_headers(headers(&[MINE])))
+            }),
+        ),
+        row(
+            &["http.response.header.x-mine"],
+            "opt-in",
+            "[asked for](ClientTraceLayer::with_response_headers), and sent",
+            "all its values; redacted",
+            If(|case| {
+                let case = with_mine_in_the_response(case);
+                with(case, |layer| layer.with_response_headers(headers(&[MINE])))
+            }),
+        ),
+    ]
+}
+
+fn sent_again() -> Keys {
+    Keys::of(|provider| {
+        let layer = ClientTraceLayer::on(provider);
+        let _attached = Context::current_with_value(ResendCount::new()).attach();
+        for _ in 0..2 {
+            exchange(&layer, Request::new(()), response(""));
+        }
+    })
+}
+
+/// Nothing but hyper-util's client itself can say who has answered.
+fn over_a_socket() -> Keys {
+    Keys::of(|provider| {
+        tokio_test::block_on(async {
+            let server = Server::http1(Answers(response(""))).await;
+            let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+                .build_http::<Empty<Bytes>>();
+            let client = ClientTraceLayer::on(provider).layer(client);
+            let url = format!("http://{}/", server.address);
+            client.oneshot(Request::get(url).body(Empty::new()).unwrap()).await.unwrap();
+        });
+    })
 }
 
 #[test]
-fn the_table_of_attributes_is_what_the_layer_does() {
-    let (default, _) = keys(|case| case);
-    let mut listed = BTreeSet::new();
-    let mut table =
-        String::from("| attribute | level | start | when | value |\n|---|---|---|---|---|\n");
-    let mut seen = default.clone();
-    for row in rows() {
-        let (present, start) = match row.case {
-            _ if row.keys == ["http.request.body.size"] => keys_with_request_body_size(),
-            Some(case) => keys(case),
-            None => keys(|case| case),
-        };
-        for key in row.keys {
-            assert!(present.contains(*key), "{key} is not there when: {}", row.when);
-            assert_eq!(default.contains(*key), row.case.is_none(), "{key} by default");
-            assert!(listed.insert((*key).to_owned()), "{key} is listed twice");
-        }
-        let at_start = row.keys.iter().all(|key| start.contains(*key));
-        assert!(at_start || row.keys.iter().all(|key| !start.contains(*key)), "{:?}", row.keys);
-        let names: Vec<_> = row
-            .keys
-            .iter()
-            .map(|key| match key.rsplit_once('.') {
-                Some((prefix, _)) if row.header => format!("`{prefix}.{{name}}`"),
-                _ => format!("`{key}`"),
-            })
-            .collect();
-        let start = if at_start { "start" } else { "" };
-        let Row { level, when, value, .. } = row;
-        table += &format!("| {} | {level} | {start} | {when} | {value} |\n", names.join(", "));
-        seen.extend(present);
-    }
-    assert_eq!(seen, listed, "what is seen is listed, and the other way round");
-    assert_is_in_the_docs("attributes.md", &table);
+fn the_tables_of_attributes_are_what_the_layers_do() {
+    assert_is_in_the_docs("server/attributes.md", &table(of_server()));
+    assert_is_in_the_docs("client/attributes.md", &table(of_client()));
 }
 
 /// What is written under which old name.
@@ -356,13 +582,13 @@ const LEGACY: [(&str, &str); 15] = [
 
 #[test]
 fn the_table_of_old_names_is_what_the_layer_writes() {
-    let full = |case: Case| {
+    let full = |case| {
         let case = header(connected(case), "host", "shop.example:8080");
         header(case, "user-agent", "curl/8.0")
     };
-    let (stable, _) = keys(full);
-    let (both, _) =
-        keys(|case| with(full(case), |layer| layer.with_legacy_names(LegacyNames::Beside)));
+    let beside = |layer: TraceLayer| layer.with_legacy_names(LegacyNames::Beside);
+    let stable = TraceLayer::keys(full).all;
+    let both = TraceLayer::keys(|case| with(full(case), beside)).all;
     let old: BTreeSet<_> = both.difference(&stable).map(String::as_str).collect();
     let mut expected: BTreeSet<_> = LEGACY.iter().map(|(_, old)| *old).collect();
     // That one takes a layer of its own; the response's comes with the old names.
@@ -374,7 +600,7 @@ fn the_table_of_old_names_is_what_the_layer_writes() {
     for (stable, old) in LEGACY {
         table += &format!("| {stable} | `{old}` |\n");
     }
-    assert_is_in_the_docs("legacy.md", &table);
+    assert_is_in_the_docs("server/legacy.md", &table);
 }
 
 /// That these are the names is tested with the routes.
@@ -384,11 +610,11 @@ fn the_table_of_routes_is_in_the_docs() {
     for (what, method, path, name) in ROUTES {
         table += &format!("| {what} | `{method} {path}` | `{name}` |\n");
     }
-    assert_is_in_the_docs("routes.md", &table);
+    assert_is_in_the_docs("server/routes.md", &table);
 }
 
 fn assert_is_in_the_docs(file: &str, table: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/server").join(file);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
     if env::var_os("UPDATE_TABLES").is_some() {
         fs::write(&path, table).unwrap();
     }

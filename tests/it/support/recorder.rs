@@ -14,7 +14,7 @@ use opentelemetry_sdk::{
     trace::{InMemorySpanExporter, SdkTracerProvider, Span, SpanData, SpanProcessor},
 };
 use tokio::sync::mpsc;
-use tower_telemetry::{Providers, TraceLayer, propagation::TraceContext};
+use tower_telemetry::{ClientTraceLayer, Providers, TraceLayer, propagation::TraceContext};
 
 /// Keeps every span that has ended.
 #[derive(Clone, Debug)]
@@ -43,6 +43,10 @@ impl Recorder {
 
     pub(crate) fn layer(&self) -> TraceLayer {
         TraceLayer::new().with_telemetry(self)
+    }
+
+    pub(crate) fn client_layer(&self) -> ClientTraceLayer {
+        ClientTraceLayer::new().with_telemetry(self)
     }
 
     pub(crate) fn spans(&self) -> Vec<SpanData> {
@@ -148,6 +152,33 @@ impl Described {
             None => span,
         };
         if status_code >= 500 { span.failed(&status_code.to_string()) } else { span }
+    }
+
+    /// A client span that is no error.
+    pub(crate) fn client<const N: usize>(name: &str, attributes: [(&str, Value); N]) -> Self {
+        Self { kind: SpanKind::Client, ..Self::server(name, attributes) }
+    }
+
+    /// The client span of `GET http://inventory:3000/items/42`, answered over HTTP/1.1.
+    pub(crate) fn asked(status_code: i64) -> Self {
+        let span = Self::client(
+            "GET",
+            [
+                ("http.request.method", "GET".into()),
+                ("url.full", "http://inventory:3000/items/42".into()),
+                ("server.address", "inventory".into()),
+                ("server.port", 3000.into()),
+                ("network.protocol.version", "1.1".into()),
+                ("http.response.status_code", status_code.into()),
+            ],
+        );
+        if status_code >= 400 { span.failed(&status_code.to_string()) } else { span }
+    }
+
+    /// The same with another name.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
     }
 
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
