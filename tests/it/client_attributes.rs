@@ -35,9 +35,10 @@ use tower_telemetry::{
 use crate::support::{
     body::{Script, Step},
     exchange::{
-        Answers, client_span_of, either_span_of, exchange, headers, reqwest_span_of, response,
+        Answers, client_span_of, either_span_of, exchange, headers, reqwest_exchange,
+        reqwest_span_of, response,
     },
-    recorder::{Described, Recorder, strings},
+    recorder::{Described, Recorder, attribute, strings},
     sdk::Decides,
 };
 
@@ -779,6 +780,65 @@ fn unanswered() -> Described {
 }
 
 #[test]
+fn what_a_span_waits_for_is_said_by_the_layer_a_predicate_or_the_response() {
+    let none: SetUp = |layer| layer;
+    let body: SetUp = |layer| layer.with_span_end(SpanEnd::Body);
+    let by: SetUp = |layer| {
+        layer.with_span_end_by(|response| match response.status_code() {
+            StatusCode::ACCEPTED => SpanEnd::Head,
+            _ => SpanEnd::Body,
+        })
+    };
+    let body_unless: SetUp = |layer| {
+        let layer = layer.with_span_end(SpanEnd::Body);
+        layer.with_span_end_by(|_| panic!("the predicate panics, as it was told to"))
+    };
+    let last: SetUp =
+        |layer| layer.with_span_end_by(|_| SpanEnd::Body).with_span_end(SpanEnd::Head);
+    for (set_up, method, status_code, content, said, waits) in [
+        (none, "GET", 200, "an item", None, false),
+        (none, "GET", 200, "an item", Some(SpanEnd::Body), true),
+        (body, "GET", 200, "an item", None, true),
+        (body, "GET", 200, "an item", Some(SpanEnd::Head), false),
+        (by, "GET", 200, "an item", None, true),
+        (by, "GET", 202, "an item", None, false),
+        (body_unless, "GET", 200, "an item", None, true),
+        (last, "GET", 200, "an item", None, false),
+        // Nothing comes after these heads.
+        (body, "GET", 200, "", None, false),
+        (body, "HEAD", 200, "an item", None, false),
+        (body, "CONNECT", 200, "an item", None, false),
+        (body, "CONNECT", 400, "an item", None, true),
+        (body, "GET", 204, "an item", None, false),
+        (body, "GET", 304, "an item", None, false),
+    ] {
+        let case = format!("{method} {status_code} {content} {said:?}");
+        let answer = || {
+            let mut answer = response(content);
+            *answer.status_mut() = StatusCode::from_u16(status_code).unwrap();
+            if let Some(said) = said {
+                answer.extensions_mut().insert(said);
+            }
+            answer
+        };
+        let request = || Request::builder().method(method).uri(URL).body(()).unwrap();
+        let mut times = Vec::new();
+        let recorder = Recorder::new();
+        exchange(&set_up(recorder.client_layer()), request(), answer());
+        times.push(attribute(&recorder.span(), "tower_telemetry.time_to_head"));
+        let recorder = Recorder::new();
+        reqwest_exchange(
+            &set_up(recorder.client_layer()),
+            reqwest::Request::try_from(request().map(|()| "")).unwrap(),
+            answer(),
+        );
+        times.push(attribute(&recorder.span(), "tower_telemetry.time_to_head"));
+        let waited: Vec<_> = times.iter().map(Option::is_some).collect();
+        assert_eq!(waited, [waits; 2], "{case}");
+    }
+}
+
+#[test]
 fn the_protocols_version_is_the_responses() {
     for (version, recorded) in [
         (Version::HTTP_09, "0.9"),
@@ -890,7 +950,7 @@ impl MakeClassifier for Probes {
     fn make_classifier<B>(&self, request: &Request<B>) -> Self {
         self.at(Panics::InTheMaking);
         let ours = request.uri().host() == Some("inventory")
-            && request.version() == Version::HTTP_11
+            && request.version() == Version::HTTP_2
             && request.headers().contains_key("x-probe")
             && !request.headers().contains_key("traceparent");
         Self { expects_404: ours && *request.method() == Method::HEAD, ..*self }
@@ -933,7 +993,7 @@ fn a_classifier_is_shown_the_request() {
         ("GET", URL, true, 404, true),
         ("HEAD", "http://prices/", true, 404, true),
     ] {
-        let mut request = Request::builder().method(method).uri(url);
+        let mut request = Request::builder().method(method).uri(url).version(Version::HTTP_2);
         if probe {
             request = request.header("x-probe", "1");
         }

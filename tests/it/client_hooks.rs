@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use http_body_util::Full;
 use opentelemetry::{KeyValue, trace::SpanKind};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SamplingDecision, SdkTracerProvider};
@@ -89,6 +89,7 @@ fn hooks_run_in_the_order_of_the_exchange_and_each_adds_its_own() {
         let request = Request::get("http://inventory:3000/items/42?a=b").header("x-a", "a");
         let mut answer = failing();
         answer.headers_mut().insert("x-b", "b".parse().unwrap());
+        *answer.version_mut() = Version::HTTP_2;
         let span = either_span_of(set_up, request.body(()).unwrap(), answer);
         let order = ["request", "response 1", "response 2", "error", "end"];
         assert_eq!(notes.take(), [order, order].concat());
@@ -100,7 +101,8 @@ fn hooks_run_in_the_order_of_the_exchange_and_each_adds_its_own() {
             .with("request.path", "/items/42")
             .with("response.status", 503)
             .with("response.header", true)
-            .with("response.version", "HTTP/1.1")
+            .with("response.version", "HTTP/2.0")
+            .with("network.protocol.version", "2")
             .with("error.kind", "503")
             .with("end.size", size)
             .with("end.nanos", true);

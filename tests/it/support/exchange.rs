@@ -84,21 +84,29 @@ pub(crate) fn client_span_of(
     recorder.span().into()
 }
 
-/// The same with reqwest's types.
+/// Sends a request of reqwest's through the layer, and reads the answer to its end.
+pub(crate) fn reqwest_exchange(
+    layer: &ClientTraceLayer,
+    request: reqwest::Request,
+    response: Response<Full<Bytes>>,
+) {
+    let inner = service_fn(move |_: reqwest::Request| {
+        let response = response.clone().map(reqwest::Body::wrap);
+        ready(Ok::<_, Infallible>(reqwest::Response::from(response)))
+    });
+    tokio_test::block_on(async {
+        layer.layer(inner).call(request).await.unwrap().bytes().await.unwrap();
+    });
+}
+
+/// The span of such an exchange.
 pub(crate) fn reqwest_span_of(
     set_up: impl FnOnce(ClientTraceLayer) -> ClientTraceLayer,
     request: reqwest::Request,
     response: Response<Full<Bytes>>,
 ) -> Described {
     let recorder = Recorder::new();
-    let inner = service_fn(move |_: reqwest::Request| {
-        let response = response.clone().map(reqwest::Body::wrap);
-        ready(Ok::<_, Infallible>(reqwest::Response::from(response)))
-    });
-    let mut service = set_up(recorder.client_layer()).layer(inner);
-    tokio_test::block_on(async {
-        service.call(request).await.unwrap().bytes().await.unwrap();
-    });
+    reqwest_exchange(&set_up(recorder.client_layer()), request, response);
     recorder.span().into()
 }
 
