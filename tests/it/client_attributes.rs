@@ -1266,8 +1266,7 @@ fn of_a_request_that_is_sampled_out_nothing_is_built() {
 }
 
 #[test]
-fn a_span_that_is_described_late_is_described_the_same() {
-    let (telemetry, exporter) = telemetry(&[]);
+fn a_span_says_the_same_whether_it_was_likely_recorded_or_not() {
     let set_up: SetUp = |layer| {
         layer
             .with_span_name(|head| head.route().map(|route| format!("to {route}").into()))
@@ -1280,12 +1279,32 @@ fn a_span_that_is_described_late_is_described_the_same() {
         request.headers_mut().insert("x-a", HeaderValue::from_static("a"));
         request
     };
-    let layer = set_up(ClientTraceLayer::new()).with_telemetry(&telemetry);
-    exchange(&layer, request(), status(404));
-    telemetry.force_flush().unwrap();
-    let late = Described::from(exporter.get_finished_spans().unwrap().remove(0));
-    assert_eq!(late, client_span_of(set_up, request(), status(404)));
-    assert_eq!(late.name, "to /items/{id}");
+    let expected = || {
+        Described::asked(404)
+            .named("to /items/{id}")
+            .with("url.template", "/items/{id}")
+            .with("url.scheme", "http")
+            .with("http.request.header.x-a", strings(&["a"]))
+            .with("mine", 1)
+    };
+    assert_eq!(client_span_of(set_up, request(), status(404)), expected());
+    // One that is likely not recorded is described once it is known that it is.
+    for ratio in [0.1, 0.9] {
+        let exporter = InMemorySpanExporter::default();
+        let telemetry = Telemetry::builder()
+            .with_environment([("OTEL_TRACES_EXPORTER", "none")])
+            .with_span_exporter(exporter.clone())
+            .with_sampler(SamplerBuilder::new().with_ratio(ratio))
+            .build()
+            .unwrap();
+        let layer = set_up(ClientTraceLayer::new()).with_telemetry(&telemetry);
+        for _ in 0..1_000 {
+            exchange(&layer, request(), status(404));
+        }
+        telemetry.force_flush().unwrap();
+        let span = exporter.get_finished_spans().unwrap().remove(0);
+        assert_eq!(Described::from(span), expected(), "{ratio}");
+    }
 }
 
 #[test]
