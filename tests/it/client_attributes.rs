@@ -1136,6 +1136,82 @@ fn what_is_no_error_is_called_by_its_type_and_an_io_error_can_be_told_apart() {
     assert_eq!(span, unanswered().failed("no_route"));
 }
 
+/// What has caused the error, in another one.
+#[derive(Debug)]
+struct Failed<E>(E);
+
+impl<E> fmt::Display for Failed<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("failed")
+    }
+}
+
+impl<E: Error + 'static> Error for Failed<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[test]
+fn an_error_in_a_box_and_what_caused_it_are_asked_for_too() {
+    use std::io::{self, ErrorKind};
+
+    const BUSY: Busy = Busy { for_seconds: 1 };
+    type Outer = Failed<Failed<Busy>>;
+
+    fn reset() -> io::Error {
+        ErrorKind::ConnectionReset.into()
+    }
+    let busy: SetUp = |layer| layer.with_error_type(|_: &Busy| Some("busy".into()));
+    let both: SetUp = |layer| {
+        let layer = layer.with_error_type(|_: &Busy| Some("busy".into()));
+        layer.with_error_type(|_: &Outer| Some("outer".into()))
+    };
+    let outer_knows_nothing: SetUp = |layer| {
+        let layer = layer.with_error_type(|_: &Outer| None);
+        layer.with_error_type(|_: &Busy| Some("busy".into()))
+    };
+    let none: SetUp = |layer| layer.with_error_type(|_: &io::Error| None);
+    let empty: SetUp = |layer| layer.with_error_type(|_: &io::Error| Some("".into()));
+    let gone: SetUp = |layer| {
+        layer.with_error_type(|error: &io::Error| {
+            (error.kind() == ErrorKind::ConnectionReset).then(|| "gone".into())
+        })
+    };
+    let panics: SetUp = |layer| {
+        layer.with_error_type(|_: &io::Error| panic!("the function panics, as it was told to"))
+    };
+    type Make = fn() -> tower::BoxError;
+    for (set_up, error, error_type) in [
+        ((|layer| layer) as SetUp, (|| BUSY.into()) as Make, "_OTHER"),
+        (busy, || BUSY.into(), "busy"),
+        (busy, || Failed(BUSY).into(), "busy"),
+        (busy, || Failed(Failed(BUSY)).into(), "busy"),
+        (busy, || io::Error::other(BUSY).into(), "busy"),
+        (busy, || Failed(io::Error::other(Failed(BUSY))).into(), "busy"),
+        (both, || Failed(Failed(BUSY)).into(), "outer"),
+        (both, || Failed(BUSY).into(), "busy"),
+        (outer_knows_nothing, || Failed(Failed(BUSY)).into(), "busy"),
+        (busy, || reset().into(), "connection_reset"),
+        (none, || reset().into(), "connection_reset"),
+        (none, || Failed(reset()).into(), "connection_reset"),
+        (empty, || reset().into(), "connection_reset"),
+        (gone, || Failed(reset()).into(), "gone"),
+        (panics, || reset().into(), "_OTHER"),
+    ] {
+        assert_eq!(failed_with(set_up, error), unanswered().failed(error_type), "{:?}", error());
+    }
+
+    // Not in a box, but of a type that has a function.
+    let outer = || Failed(Failed(BUSY));
+    assert_eq!(failed_with(outer_knows_nothing, outer), unanswered().failed("busy"));
+    let by_type = std::any::type_name::<Outer>();
+    assert_eq!(failed_with(busy, outer), unanswered().failed(by_type));
+    let of_failed: SetUp = |layer| layer.with_error_type(|_: &Failed<io::Error>| None);
+    assert_eq!(failed_with(of_failed, || Failed(reset())), unanswered().failed("connection_reset"));
+    assert_eq!(failed_with(|layer| layer, reset), unanswered().failed("connection_reset"));
+}
+
 #[tokio::test]
 async fn an_error_of_the_body_is_called_like_one_of_the_client() {
     let names: SetUp = |layer| {
