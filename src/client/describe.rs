@@ -7,7 +7,11 @@ use opentelemetry::{Key, KeyValue, trace::SpanRef};
 
 use crate::{
     client::{OutgoingRequest, config::Config, request::Seen},
-    exchange::{begin::Describe, live::Known},
+    exchange::{
+        begin::Describe,
+        live::Known,
+        told::{Route, RouteSource},
+    },
     intern,
     semconv::{keys, method::Folded, url},
 };
@@ -38,7 +42,8 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
         let mut description =
             Self { config, seen, method, name, attributes: Vec::new(), hook_keys: Vec::new() };
         description.attributes = description.gathered(resend_count);
-        description.call_hooks();
+        description.hook_keys =
+            config.exchange.hooks.request(|| seen.head(), &mut description.attributes);
         description
     }
 
@@ -80,19 +85,9 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
         config.request_headers.capture(headers, redaction, &mut list);
         list
     }
-
-    fn call_hooks(&mut self) {
-        let hooks = &self.config.exchange.hooks;
-        if hooks.request.is_empty() {
-            return;
-        }
-        hooks.request(&self.seen.head(), &mut self.attributes);
-        let keys = self.attributes.iter().map(|attribute| &attribute.key);
-        self.hook_keys = keys.filter(|key| !keys::is_ours(key.as_str())).cloned().collect();
-    }
 }
 
-impl<R> Describe for Description<'_, '_, R> {
+impl<R: OutgoingRequest> Describe for Description<'_, '_, R> {
     fn take_name(&mut self) -> Cow<'static, str> {
         mem::take(&mut self.name)
     }
@@ -105,12 +100,13 @@ impl<R> Describe for Description<'_, '_, R> {
         if !self.attributes.is_empty() {
             span.set_attributes(self.take_attributes());
         }
+        let template = self.seen.template().map(intern::shared);
         Known {
             method: self.method,
-            // A template is known from the start.
+            // The template is known from the start, and nobody knows a better one later.
             named: true,
-            route: None,
-            route_is_written: false,
+            route: template.map(|pattern| Route { source: RouteSource::Handler, pattern }),
+            route_is_written: true,
             hook_keys: self.hook_keys,
         }
     }

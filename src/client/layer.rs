@@ -298,9 +298,10 @@ impl ClientTraceLayer {
     /// What an error of type `E` is called in [`error.type`], where `name` gives something. Default:
     /// what the [table](crate::client#errors) says.
     ///
-    /// It is asked for the service's error and for what caused that. Of several functions the first
-    /// that gives a name counts; if it panics, the error is called by its type. An error of a type
-    /// that has a function is looked up in the table, too, where `name` gives nothing.
+    /// It is asked for the service's error and for what caused that, nearest first. Of several
+    /// functions for one of them the first that gives a name counts; if it panics, the error is
+    /// called by its type. An error of a type that has a function is looked up in the table, too,
+    /// where `name` gives nothing.
     ///
     /// ```
     /// use std::io;
@@ -353,7 +354,7 @@ impl ClientTraceLayer {
     ///
     /// # Errors
     ///
-    /// If it has no scheme or no host.
+    /// If it has no scheme or no host, or if it has a path.
     pub fn with_origin(self, origin: impl AsRef<str>) -> Result<Self, BuildError> {
         let origin = Origin::parse(origin.as_ref())?;
         Ok(self.with(|config| config.origin = Some(origin)))

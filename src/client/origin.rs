@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use http::{Uri, uri::Authority};
+use http::{
+    Uri,
+    uri::{Authority, PathAndQuery},
+};
 
 use crate::{error::BuildError, exchange::redaction::Redaction, semconv::host};
 
@@ -14,11 +17,17 @@ impl Origin {
     pub(super) fn parse(origin: &str) -> Result<Self, BuildError> {
         let parsed = origin.parse().ok().map(Self);
         let is_whole = |origin: &Self| {
-            !origin.scheme().is_empty() && host::parse(origin.authority()).is_some()
+            !origin.scheme().is_empty()
+                && host::parse(origin.authority()).is_some()
+                && matches!(origin.0.path_and_query().map(PathAndQuery::as_str), None | Some("/"))
         };
         parsed.filter(is_whole).ok_or_else(|| {
             let origin = Redaction::new().url(origin);
-            BuildError::new("origin", origin, "must be a URL, such as `http://inventory:50051`")
+            BuildError::new(
+                "origin",
+                origin,
+                "must be a URL without a path, such as `http://inventory:50051`",
+            )
         })
     }
 

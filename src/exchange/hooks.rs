@@ -5,10 +5,13 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::StatusCode;
 use opentelemetry::{Key, KeyValue};
 
-use crate::exchange::{
-    attributes::Attributes,
-    contained::contained,
-    head::{RequestHead, ResponseHead},
+use crate::{
+    exchange::{
+        attributes::Attributes,
+        contained::contained,
+        head::{RequestHead, ResponseHead},
+    },
+    semconv::keys,
 };
 
 /// How an exchange has ended, as hooks see it.
@@ -51,7 +54,8 @@ impl<'a> Ended<'a> {
         self.error_type
     }
 
-    /// The route, if it became known. A client has none.
+    /// The route, if it became known; on a client the [template](crate::client::UrlTemplate) of the
+    /// URL.
     #[must_use]
     pub fn route(&self) -> Option<&'a str> {
         self.route
@@ -84,11 +88,21 @@ pub(crate) type ResponseHook = Arc<dyn Fn(&ResponseHead<'_>, &mut Attributes<'_>
 pub(crate) type EndHook = Arc<dyn Fn(&Ended<'_>, &mut Attributes<'_>) + Send + Sync>;
 
 impl Hooks {
-    /// Before the span starts.
-    pub(crate) fn request(&self, head: &RequestHead<'_>, list: &mut Vec<KeyValue>) {
-        for hook in &self.request {
-            contained(|| hook(head, &mut Attributes::of_start(list)));
+    /// Before the span starts. Which keys are on the list that are no layer's.
+    pub(crate) fn request<'a>(
+        &self,
+        head: impl FnOnce() -> RequestHead<'a>,
+        list: &mut Vec<KeyValue>,
+    ) -> Vec<Key> {
+        if self.request.is_empty() {
+            return Vec::new();
         }
+        let head = head();
+        for hook in &self.request {
+            contained(|| hook(&head, &mut Attributes::of_start(list)));
+        }
+        let keys = list.iter().map(|attribute| &attribute.key);
+        keys.filter(|key| !keys::is_ours(key.as_str())).cloned().collect()
     }
 
     pub(crate) fn response(

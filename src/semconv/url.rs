@@ -29,10 +29,13 @@ pub(crate) fn protocol_version(version: Version) -> Option<&'static str> {
 ///
 /// [default]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span
 pub(crate) fn default_port(scheme: &str) -> Option<u16> {
-    match scheme {
-        "http" | "ws" => Some(80),
-        "https" | "wss" => Some(443),
-        _ => None,
+    let is = |known: &str| scheme.eq_ignore_ascii_case(known);
+    if is("http") || is("ws") {
+        Some(80)
+    } else if is("https") || is("wss") {
+        Some(443)
+    } else {
+        None
     }
 }
 
@@ -64,6 +67,7 @@ mod tests {
     fn a_port_is_the_schemes_where_none_is_named() {
         assert_eq!(default_port("http"), Some(80));
         assert_eq!(default_port("https"), Some(443));
+        assert_eq!(default_port("WSS"), Some(443));
         assert_eq!(default_port("gopher"), None);
     }
 

@@ -60,7 +60,8 @@ impl<'a> Description<'a> {
             hook_keys: Vec::new(),
         };
         description.attributes = description.gathered();
-        description.call_hooks();
+        description.hook_keys =
+            config.exchange.hooks.request(|| *head, &mut description.attributes);
         if let Some(names) = config.exchange.legacy_names {
             legacy::rename(&mut description.attributes, names);
         }
@@ -109,16 +110,6 @@ impl<'a> Description<'a> {
         }
         self.config.request_headers.capture(headers, redaction, &mut list);
         list
-    }
-
-    fn call_hooks(&mut self) {
-        let hooks = &self.config.exchange.hooks;
-        if hooks.request.is_empty() {
-            return;
-        }
-        hooks.request(self.head, &mut self.attributes);
-        let keys = self.attributes.iter().map(|attribute| &attribute.key);
-        self.hook_keys = keys.filter(|key| !keys::is_ours(key.as_str())).cloned().collect();
     }
 
     /// Who asked, and from which port.

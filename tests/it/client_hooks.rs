@@ -60,12 +60,14 @@ fn hooks_run_in_the_order_of_the_exchange_and_each_adds_its_own() {
             let (sent, first, second) = (note("request"), note("response 1"), note("response 2"));
             layer
                 .with_span_end(end)
+                .with_url_template(|_| Some("/items/{id}".into()))
                 .on_end(move |end, attributes| {
                     ended();
                     assert_eq!(end.status_code(), Some(StatusCode::SERVICE_UNAVAILABLE));
                     assert_eq!(end.error_type(), Some("503"));
                     attributes.set("end.size", i64::try_from(end.response_size()).unwrap());
                     attributes.set("end.nanos", end.duration().as_nanos() > 0);
+                    attributes.set("end.template", end.route().unwrap_or_default().to_owned());
                 })
                 .on_error(move |end, attributes| {
                     failed();
@@ -94,7 +96,9 @@ fn hooks_run_in_the_order_of_the_exchange_and_each_adds_its_own() {
         let order = ["request", "response 1", "response 2", "error", "end"];
         assert_eq!(notes.take(), [order, order].concat());
         let expected = Described::asked(503)
+            .named("GET /items/{id}")
             .with("url.full", "http://inventory:3000/items/42?a=b")
+            .with("url.template", "/items/{id}")
             .with("request.method", "GET")
             .with("request.header", true)
             .with("request.url", "http://inventory:3000/items/42?a=b")
@@ -105,7 +109,8 @@ fn hooks_run_in_the_order_of_the_exchange_and_each_adds_its_own() {
             .with("network.protocol.version", "2")
             .with("error.kind", "503")
             .with("end.size", size)
-            .with("end.nanos", true);
+            .with("end.nanos", true)
+            .with("end.template", "/items/{id}");
         assert_eq!(span, expected);
     }
 }

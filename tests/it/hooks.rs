@@ -79,9 +79,11 @@ fn a_hook_before_the_start_is_seen_by_the_sampler_and_the_others_wait_for_its_wo
         (SamplingDecision::RecordOnly, true),
         (SamplingDecision::RecordAndSample, true),
     ] {
-        let looks = Decides::new(decision.clone(), |_, kind, attributes| {
-            assert_eq!(kind, &SpanKind::Server);
-            assert!(attributes.contains(&KeyValue::new("mine", 1)));
+        // What it is shown is asserted below: a panic in a sampler is contained.
+        let shown = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&shown);
+        let looks = Decides::new(decision.clone(), move |_, kind, attributes| {
+            seen.lock().unwrap().push((kind.clone(), attributes.to_vec()));
         });
         let provider = SdkTracerProvider::builder().with_sampler(looks).build();
         let called = Arc::new(Mutex::new(0));
@@ -98,6 +100,9 @@ fn a_hook_before_the_start_is_seen_by_the_sampler_and_the_others_wait_for_its_wo
             .on_end(move |_, _| on_end());
         exchange(&layer, Request::new(()), failing());
         assert_eq!(*called.lock().unwrap(), if late { 3 } else { 0 }, "{decision:?}");
+        let shown = shown.lock().unwrap();
+        let [(SpanKind::Server, attributes)] = &shown[..] else { panic!("{shown:?}") };
+        assert!(attributes.contains(&KeyValue::new("mine", 1)), "{attributes:?}");
     }
 }
 
