@@ -33,3 +33,4 @@ mod tracing_world;
 mod transparency;
 mod trust;
 mod two_services;
+mod upstream;

@@ -1,4 +1,4 @@
-//! What several tests need: a place for spans, bodies to a script, a collector, wires.
+//! What several tests need: a place for spans, bodies and servers to a script, a collector, wires.
 
 pub(crate) mod body;
 pub(crate) mod client;
@@ -7,4 +7,5 @@ pub(crate) mod exchange;
 pub(crate) mod meeting;
 pub(crate) mod recorder;
 pub(crate) mod sdk;
+pub(crate) mod upstream;
 pub(crate) mod wire;
