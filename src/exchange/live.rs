@@ -18,7 +18,7 @@ use crate::{
     exchange::{
         head::ResponseHead,
         hooks::Ended,
-        outcome::Outcome,
+        outcome::{Outcome, Side},
         settings::Settings,
         told::{Route, Told},
     },
@@ -160,7 +160,9 @@ impl Live {
         } else if length != UNKNOWN && self.sent.load(Relaxed) >= length {
             // A server stops asking once it has sent as much as the head has announced.
             Outcome::Complete
-        } else if panicking {
+        } else if panicking && self.settings().side == Side::Server {
+            // What unwinds further out has cut off the response. A client's caller has let go of it,
+            // which is no panic of the client.
             Outcome::Panicked
         } else {
             Outcome::Cancelled
