@@ -7,7 +7,7 @@ use opentelemetry::{Context, SpanId, trace::TraceContextExt};
 
 use crate::{
     client::{OutgoingRequest, propagate::Permit},
-    exchange::guard::Guard,
+    exchange::{contained::contained, guard::Guard},
     propagation::Propagator,
 };
 
@@ -47,7 +47,7 @@ pub(super) fn is_traced<R: OutgoingRequest>(
     }
     let mut ours = HeaderMap::new();
     if permit.context {
-        propagator.inject_without_baggage(cx, &mut ours);
+        contained(|| propagator.inject_without_baggage(cx, &mut ours));
     }
     // Where nothing may be sent, nothing tells the one from the other.
     ours.iter().all(|(name, value)| request.headers().get(name) == Some(value))
