@@ -34,6 +34,10 @@ pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) ->
     let propagator = &config.providers.propagator;
     let permit = config.propagation.permit(&seen, config.origin.as_ref());
     if nested::is_traced(seen.request, &cx, propagator, permit) {
+        if !permit.context {
+            // The span is the outer layer's, but what may not go out is any layer's to say.
+            permit.inject(propagator, &cx, request.headers_mut());
+        }
         return None;
     }
     let resend_count = ResendCount::count(&cx);
