@@ -15,7 +15,7 @@ use crate::{
         OutgoingRequest, ResendCount, UrlTemplate,
         config::Config,
         describe::Description,
-        nested,
+        nested::{self, Unwritten},
         request::{Seen, as_http},
     },
     exchange::{begin::Beginning, guard::Guard, live::Live, response::ends_with_head},
@@ -33,7 +33,7 @@ pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) ->
     let seen = Seen::new(request, &cx, config.url_template.as_ref());
     let propagator = &config.providers.propagator;
     let permit = config.propagation.permit(&seen, config.origin.as_ref());
-    if nested::is_traced(seen.request, &cx, propagator, permit) {
+    if nested::is_traced(&seen, &cx, propagator) {
         if !permit.context {
             // The span is the outer layer's, but what may not go out is any layer's to say.
             permit.inject(propagator, &cx, request.headers_mut());
@@ -44,7 +44,8 @@ pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) ->
     let verdict = config.filter.verdict(seen.request.extensions(), || seen.head());
     let below_another = cx.span().span_context().is_valid();
     let wanted = verdict.has_span() && (below_another || !config.parent_required);
-    let started = wanted.then(|| start(config, &cx, &seen, resend_count));
+    let written = verdict.has_propagation() && permit.writes(propagator);
+    let started = wanted.then(|| start(config, &cx, &seen, resend_count, written));
     let (cx, guard) = match started {
         Some(Ok(live)) => {
             let classifier = config.classifier.as_ref().filter(|_| live.is_recording());
@@ -68,6 +69,7 @@ fn start<R: OutgoingRequest>(
     cx: &Context,
     request: &Seen<'_, R>,
     resend_count: Option<u32>,
+    written: bool,
 ) -> Result<Arc<Live>, Started> {
     let Some(tracer) = config.providers.tracer.of_request() else {
         return Err(Started::nothing(cx.clone()));
@@ -75,7 +77,7 @@ fn start<R: OutgoingRequest>(
     let beginning = Beginning {
         tracer,
         builder: SpanBuilder::from_name("HTTP").with_kind(SpanKind::Client),
-        parent_cx: further_in(cx),
+        parent_cx: Unwritten::of(request, written, further_in(cx)),
         settings: &config.exchange,
         propagates: false,
         started: (SystemTime::now(), Instant::now()),

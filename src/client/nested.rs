@@ -6,7 +6,7 @@ use http::HeaderMap;
 use opentelemetry::{Context, SpanId, trace::TraceContextExt};
 
 use crate::{
-    client::{OutgoingRequest, propagate::Permit},
+    client::{OutgoingRequest, request::Seen},
     exchange::{contained::contained, guard::Guard},
     propagation::Propagator,
 };
@@ -36,19 +36,41 @@ pub(super) fn run<T>(guard: &Guard, inner: impl FnOnce() -> T) -> T {
 /// that is made in there, for a token, has a span of its own: it does not carry the current span in
 /// its headers yet.
 pub(super) fn is_traced<R: OutgoingRequest>(
-    request: &R,
+    request: &Seen<'_, R>,
     cx: &Context,
     propagator: &Propagator,
-    permit: Permit,
 ) -> bool {
     let current = cx.span().span_context().span_id();
     if current == SpanId::INVALID || current != INSIDE.get() {
         return false;
     }
-    let mut ours = HeaderMap::new();
-    if permit.context {
-        contained(|| propagator.inject_without_baggage(cx, &mut ours));
+    if let Some(Unwritten(Some(asked_for))) = cx.get() {
+        return *asked_for == request.asked_for();
     }
-    // Where nothing may be sent, nothing tells the one from the other.
-    ours.iter().all(|(name, value)| request.headers().get(name) == Some(value))
+    let mut ours = HeaderMap::new();
+    contained(|| propagator.inject_without_baggage(cx, &mut ours));
+    ours.iter().all(|(name, value)| request.request.headers().get(name) == Some(value))
+}
+
+/// A value of the Context of a client span that its request's headers say nothing of: what is asked
+/// for is then all that the request is known by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unwritten(Option<u64>);
+
+impl Unwritten {
+    /// The Context that the span of `request` begins in.
+    pub(super) fn of<R: OutgoingRequest>(
+        request: &Seen<'_, R>,
+        written: bool,
+        cx: Context,
+    ) -> Context {
+        if !written {
+            return cx.with_value(Self(Some(request.asked_for())));
+        }
+        match cx.get() {
+            // Another request's, further out.
+            Some(Self(Some(_))) => cx.with_value(Self(None)),
+            _ => cx,
+        }
+    }
 }

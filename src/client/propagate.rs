@@ -214,6 +214,11 @@ impl Policy {
 }
 
 impl Permit {
+    /// Whether there is anything to be written. Fields are a propagator's, which may panic.
+    pub(super) fn writes(self, propagator: &Propagator) -> bool {
+        self.context && contained(|| propagator.writes()).unwrap_or_default()
+    }
+
     /// Writes into `headers` what may be in there, and takes away what may not. A propagator that
     /// panics has written what it has by then.
     pub(super) fn inject(self, propagator: &Propagator, cx: &Context, headers: &mut HeaderMap) {

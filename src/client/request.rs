@@ -1,6 +1,11 @@
 //! The request types that the client layers take, and what the layers see of them.
 
-use std::{borrow::Cow, cell::OnceCell, mem};
+use std::{
+    borrow::Cow,
+    cell::OnceCell,
+    hash::{DefaultHasher, Hash, Hasher},
+    mem,
+};
 
 use http::{Request, Uri, uri::Authority};
 use opentelemetry::Context;
@@ -65,6 +70,18 @@ impl<'r, R: OutgoingRequest> Seen<'r, R> {
             self.request.extensions(),
             template,
         )
+    }
+
+    /// Tells requests for different things apart, of whatever layers see of them.
+    pub(super) fn asked_for(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.request.method().hash(&mut hasher);
+        match self.target {
+            Target::Uri(uri) => uri.hash(&mut hasher),
+            #[cfg(feature = "reqwest")]
+            Target::Url(url) => url.hash(&mut hasher),
+        }
+        hasher.finish()
     }
 
     /// Which [host and port][server] it is sent to: the URL's, or that of the layer's origin, or what

@@ -99,6 +99,13 @@ impl Propagator {
         });
     }
 
+    /// Whether it writes anything, as OpenTelemetry's default does not.
+    pub(crate) fn writes(&self) -> bool {
+        let mut any = false;
+        self.with_fields(|_| any = true);
+        any
+    }
+
     /// Takes away whatever the propagator's [fields] hold.
     ///
     /// [fields]: https://opentelemetry.io/docs/specs/otel/context/api-propagators/#fields
