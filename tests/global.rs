@@ -4,11 +4,11 @@
 
 use std::convert::Infallible;
 
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use opentelemetry::{Context, trace::TraceContextExt};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SimpleSpanProcessor};
 use tower::{Layer, Service, service_fn};
-use tower_telemetry::{PropagationLayer, Telemetry, TraceLayer};
+use tower_telemetry::{ClientTraceLayer, PropagationLayer, Telemetry, TraceLayer};
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -28,6 +28,16 @@ fn globals_are_looked_up_when_a_layer_serves() {
             Ok::<_, Infallible>(response)
         }
     }));
+    let traced = ClientTraceLayer::new().layer(service_fn(|request: Request<()>| async move {
+        let sent = request.headers().get("traceparent").cloned();
+        let mut response = Response::new(String::new());
+        response.extensions_mut().insert(sent);
+        Ok::<_, Infallible>(response)
+    }));
+    let send = || {
+        let response = tokio_test::block_on(traced.clone().call(Request::new(()))).unwrap();
+        response.extensions().get::<Option<HeaderValue>>().unwrap().clone()
+    };
     let serve = || {
         let request = Request::builder().header("traceparent", TRACEPARENT).body(()).unwrap();
         let mut response = tokio_test::block_on(server.clone().call(request)).unwrap();
@@ -38,6 +48,7 @@ fn globals_are_looked_up_when_a_layer_serves() {
 
     let (sent, cx) = serve();
     assert!(sent.is_empty());
+    assert_eq!(send(), None);
     assert!(!cx.has_active_span());
 
     let exporter = InMemorySpanExporter::default();
@@ -48,6 +59,7 @@ fn globals_are_looked_up_when_a_layer_serves() {
         .unwrap();
     let (sent, _) = serve();
     assert!(sent.is_empty(), "building makes nothing global");
+    assert_eq!(send(), None);
 
     telemetry.set_global();
     for served in 1..=2 {
@@ -60,5 +72,15 @@ fn globals_are_looked_up_when_a_layer_serves() {
         let expected =
             format!("00-0af7651916cd43dd8448eb211c80319c-{}-01", span.span_context.span_id());
         assert_eq!(sent["traceparent"], expected);
+    }
+
+    // The client's layer, too, has sent requests before.
+    for sent in 3..=4 {
+        let header = send().unwrap();
+        let spans = exporter.get_finished_spans().unwrap();
+        assert_eq!(spans.len(), sent);
+        let span = &spans[sent - 1].span_context;
+        let expected = format!("00-{}-{}-01", span.trace_id(), span.span_id());
+        assert_eq!(header, expected);
     }
 }

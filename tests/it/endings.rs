@@ -1,7 +1,6 @@
 //! What ends a span: the table in the server module's docs, row by row.
 
 use std::{
-    borrow::Cow,
     convert::Infallible,
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -16,12 +15,7 @@ use std::{
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::{Body, SizeHint};
-use opentelemetry::{
-    Context, InstrumentationScope, KeyValue,
-    trace::{
-        Span, SpanBuilder, SpanContext, Status, TraceFlags, TraceState, Tracer, TracerProvider,
-    },
-};
+use opentelemetry::{Context, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
 use tower::{Layer, Service, service_fn};
@@ -29,6 +23,7 @@ use tower_telemetry::{TraceLayer, server::ResponseBody};
 
 use crate::support::{
     body::{Script, Step},
+    ends::Counting,
     recorder::{Recorder, attribute},
 };
 
@@ -368,8 +363,7 @@ fn a_5xx_response_dropped_early_is_cancelled_with_its_status_code() {
 #[test]
 fn a_span_ends_once_however_often_it_could() {
     // The SDK hides a second end, so this tracer counts.
-    let ends = Arc::new(AtomicU32::new(0));
-    let provider = Counting(Arc::clone(&ends));
+    let (provider, ends) = Counting::new();
     let layer = TraceLayer::new().with_tracer_provider(&provider);
     let inner = service_fn(|_: Request<()>| async {
         let trailers = Step::Trailers(HeaderMap::new());
@@ -387,69 +381,6 @@ fn a_span_ends_once_however_often_it_could() {
     assert!(assert_ready!(frame!(body)).is_none());
     drop(body);
     assert_eq!(ends.load(Ordering::Relaxed), 1);
-}
-
-/// Makes spans that record nothing but how often they were ended.
-#[derive(Debug)]
-struct Counting(Arc<AtomicU32>);
-
-#[derive(Debug)]
-struct CountingSpan {
-    ends: Arc<AtomicU32>,
-    span_context: SpanContext,
-}
-
-impl TracerProvider for Counting {
-    type Tracer = Self;
-
-    fn tracer_with_scope(&self, _: InstrumentationScope) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl Tracer for Counting {
-    type Span = CountingSpan;
-
-    fn build_with_context(&self, _: SpanBuilder, _: &Context) -> CountingSpan {
-        CountingSpan {
-            ends: Arc::clone(&self.0),
-            span_context: SpanContext::new(
-                1_u128.into(),
-                1_u64.into(),
-                TraceFlags::SAMPLED,
-                false,
-                TraceState::NONE,
-            ),
-        }
-    }
-}
-
-impl Span for CountingSpan {
-    fn add_event_with_timestamp<T>(&mut self, _: T, _: SystemTime, _: Vec<KeyValue>)
-    where
-        T: Into<Cow<'static, str>>,
-    {
-    }
-
-    fn span_context(&self) -> &SpanContext {
-        &self.span_context
-    }
-
-    fn is_recording(&self) -> bool {
-        true
-    }
-
-    fn set_attribute(&mut self, _: KeyValue) {}
-
-    fn set_status(&mut self, _: Status) {}
-
-    fn update_name<T: Into<Cow<'static, str>>>(&mut self, _: T) {}
-
-    fn add_link(&mut self, _: SpanContext, _: Vec<KeyValue>) {}
-
-    fn end_with_timestamp(&mut self, _: SystemTime) {
-        self.ends.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 /// Looks, when it is dropped, how many spans have ended.

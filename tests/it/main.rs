@@ -9,6 +9,8 @@ mod support;
 
 mod attributes;
 mod client_attributes;
+mod client_context;
+mod client_endings;
 mod client_hooks;
 mod console;
 mod context;
@@ -22,7 +24,9 @@ mod http1;
 mod http2;
 mod injection;
 mod parents;
+mod propagation_targets;
 mod recorded;
+mod resend;
 mod routes;
 mod sampling;
 mod serving;

@@ -3,7 +3,9 @@
 pub(crate) mod body;
 pub(crate) mod client;
 pub(crate) mod collector;
+pub(crate) mod ends;
 pub(crate) mod exchange;
+pub(crate) mod far_side;
 pub(crate) mod meeting;
 pub(crate) mod recorder;
 pub(crate) mod sdk;

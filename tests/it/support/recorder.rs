@@ -49,6 +49,11 @@ impl Recorder {
         ClientTraceLayer::new().with_telemetry(self)
     }
 
+    /// Where spans go, for another provider.
+    pub(crate) fn exporter(&self) -> InMemorySpanExporter {
+        self.exporter.clone()
+    }
+
     pub(crate) fn spans(&self) -> Vec<SpanData> {
         self.exporter.get_finished_spans().unwrap()
     }
@@ -63,6 +68,13 @@ impl Recorder {
     /// The same, to be compared.
     pub(crate) fn served(&self) -> Vec<Described> {
         self.servers().into_iter().map(Described::from).collect()
+    }
+
+    /// The spans of clients, in the order in which they ended.
+    pub(crate) fn clients(&self) -> Vec<SpanData> {
+        let mut spans = self.spans();
+        spans.retain(|span| span.span_kind == SpanKind::Client);
+        spans
     }
 
     /// How many traces the spans are of.
