@@ -64,8 +64,8 @@ async fn item(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible>
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    // The peer and the protocol's version are not shown as a rule. The URL names a host; which address
-    // that was, and which version both sides speak, the client's response tells.
+    // The peer and the protocol's version are not shown as a rule. The URL names a host; which
+    // address that was, and which version both sides speak, the client's response tells.
     let console = ConsoleExporter::stdout().with_all_attributes();
     let telemetry =
         |name| Telemetry::builder().with_service_name(name).with_console(console.clone()).build();

@@ -4,8 +4,8 @@
 //! cargo run --example reqwest_client
 //! ```
 //!
-//! serves an inventory on a free port, asks it both ways, prints each trace as a tree and ends. With
-//! `-- --serve` the inventory stays up until Ctrl-C.
+//! serves an inventory on a free port, asks it both ways, prints each trace as a tree and ends.
+//! With `-- --serve` the inventory stays up until Ctrl-C.
 
 use std::{
     env,

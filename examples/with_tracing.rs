@@ -37,10 +37,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Sends the spans of `tracing` to where those of the layers go: its layer takes them from the same
-/// provider. It also makes each the current one in OpenTelemetry's Context, and that is all it takes:
-/// in a handler the `TraceLayer`'s span is the parent of `tracing`'s, which is that of a
-/// `ClientTraceLayer`'s. (With its `with_context_activation(false)` the client's span would be beside
-/// the handler's and not below it.)
+/// provider. It also makes each the current one in OpenTelemetry's Context, and that is all it
+/// takes: in a handler the `TraceLayer`'s span is the parent of `tracing`'s, which is that of a
+/// `ClientTraceLayer`'s. (With its `with_context_activation(false)` the client's span would be
+/// beside the handler's and not below it.)
 fn subscribe(telemetry: &Telemetry) -> Result<(), BoxError> {
     let spans = tracing_opentelemetry::layer()
         .with_tracer(telemetry.tracer_provider().tracer("shop"))

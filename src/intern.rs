@@ -57,8 +57,8 @@ pub(crate) fn shared(text: &str) -> StringValue {
     }
 }
 
-/// The same, of an address, which need not be written out again either: that costs more than all the
-/// rest.
+/// The same, of an address, which need not be written out again either: that costs more than all
+/// the rest.
 pub(crate) fn address(address: IpAddr) -> StringValue {
     let place = match address {
         IpAddr::V4(address) => address.octets()[3],

@@ -2,9 +2,9 @@
 //!
 //! A [`TraceLayer`] on a server makes every request a span, from the call to the last frame of
 //! the response. A [`ClientTraceLayer`] around a client makes every request that goes out one, and
-//! sends its context along, so that the next service's span becomes its child. [`Telemetry`] sets up where the spans go: resource,
-//! sampler, exporters and propagator, from code over environment over defaults. The layers plug
-//! into axum, tonic, hyper and reqwest, and own none of them.
+//! sends its context along, so that the next service's span becomes its child. [`Telemetry`] sets
+//! up where the spans go: resource, sampler, exporters and propagator, from code over environment
+//! over defaults. The layers plug into axum, tonic, hyper and reqwest, and own none of them.
 //!
 //! # Example
 //!

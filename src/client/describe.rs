@@ -6,7 +6,7 @@ use http::{Version, header};
 use opentelemetry::{Key, KeyValue, trace::SpanRef};
 
 use crate::{
-    client::{OutgoingRequest, config::Config, request::Seen},
+    client::{OutgoingRequest, config::Config, seen::Seen},
     exchange::{
         begin::Describe,
         live::Known,

@@ -48,8 +48,8 @@ impl ClientTraceLayer {
     /// A layer with the defaults: the global tracer provider, the global propagator, and the
     /// attributes of the [module docs](crate::client#attributes).
     ///
-    /// The globals are looked up when a request is sent, so they may be set after the layer is built.
-    /// The [environment's settings](crate::client#environment) of layers are read now.
+    /// The globals are looked up when a request is sent, so they may be set after the layer is
+    /// built. The [environment's settings](crate::client#environment) of layers are read now.
     pub fn new() -> Self {
         Self::default()
     }
@@ -97,7 +97,8 @@ impl ClientTraceLayer {
         })
     }
 
-    /// Writes the span's context into the headers with `propagator`. Default: the global propagator.
+    /// Writes the span's context into the headers with `propagator`. Default: the global
+    /// propagator.
     ///
     /// ```
     /// use http::{Request, Response};
@@ -275,8 +276,8 @@ impl ClientTraceLayer {
         self.with(|config| config.classifier = Some(Classifier::by(predicate)))
     }
 
-    /// The same, as a classifier of tower-http 0.7 says it, which is shown the request, too, and, if
-    /// the span [waits for the body](SpanEnd::Body), the trailers.
+    /// The same, as a classifier of tower-http 0.7 says it, which is shown the request, too, and,
+    /// if the span [waits for the body](SpanEnd::Body), the trailers.
     ///
     /// ```
     /// use tower_http::classify::StatusInRangeAsFailures;
@@ -295,8 +296,8 @@ impl ClientTraceLayer {
         self.with(|config| config.classifier = Some(Classifier::new(classifier)))
     }
 
-    /// What an error of type `E` is called in [`error.type`], where `name` gives something. Default:
-    /// what the [table](crate::client#errors) says.
+    /// What an error of type `E` is called in [`error.type`], where `name` gives something.
+    /// Default: what the [table](crate::client#errors) says.
     ///
     /// It is asked for the service's error and for what caused that, nearest first. Of several
     /// functions for one of them the first that gives a name counts; if it panics, the error is
@@ -564,8 +565,8 @@ impl ClientTraceLayer {
 /// [`Attributes`].
 impl ClientTraceLayer {
     /// Calls `hook` before the span starts. A sampler sees what it sets, unless it is one of
-    /// [`SamplerBuilder`](crate::SamplerBuilder)'s, which look at no attribute; then it is called when
-    /// it is clear that the span records. Default: no hook.
+    /// [`SamplerBuilder`](crate::SamplerBuilder)'s, which look at no attribute; then it is called
+    /// when it is clear that the span records. Default: no hook.
     ///
     /// ```
     /// use http::Request;

@@ -2,10 +2,10 @@
 //!
 //! [`ClientTraceLayer`] wraps any [`tower::Service`] that takes an [`http::Request`] (hyper-util's
 //! client, a tonic channel, a router in a test) and, with the feature `reqwest`, a
-//! `reqwest::Client`, which is such a service for its own request type. For each request it starts a
-//! client span below the current one, writes that span's context into the headers, so that the next
-//! service's server span becomes its child, and ends it when the response's head is there. Request,
-//! response and error pass through as they are.
+//! `reqwest::Client`, which is such a service for its own request type. For each request it starts
+//! a client span below the current one, writes that span's context into the headers, so that the
+//! next service's server span becomes its child, and ends it when the response's head is there.
+//! Request, response and error pass through as they are.
 //!
 //! [`PropagationLayer`] does the writing [alone](#propagation-alone).
 //!
@@ -30,9 +30,9 @@
 //! # }
 //! ```
 //!
-//! `ClientTraceLayer::new()` takes its spans from the global tracer provider and writes headers with
-//! the global propagator, both looked up when a request is sent; [`Telemetry::set_global`] sets them.
-//! [`with_telemetry`](ClientTraceLayer::with_telemetry) takes those that it is given.
+//! `ClientTraceLayer::new()` takes its spans from the global tracer provider and writes headers
+//! with the global propagator, both looked up when a request is sent; [`Telemetry::set_global`]
+//! sets them. [`with_telemetry`](ClientTraceLayer::with_telemetry) takes those that it is given.
 //!
 //! # Example: reqwest
 //!
@@ -91,7 +91,8 @@
 //! }
 //!
 //! async fn stock(client: &Client) -> Result<String, Error> {
-//!     client.get("http://inventory:3000/stock/42").header("x-tenant", "acme").send().await?.text().await
+//!     let request = client.get("http://inventory:3000/stock/42").header("x-tenant", "acme");
+//!     request.send().await?.text().await
 //! }
 //! ```
 //!
@@ -101,17 +102,18 @@
 //!
 //! * A **timeout** goes inside: then it is an error, `timeout`. One outside lets go of the request
 //!   like any caller who has changed their mind, which is no error.
-//! * **Retries** go outside: then each attempt has a span, as the conventions [want it][attempts]. A
-//!   [`ResendCountLayer`] outside of them counts, `http.request.resend_count`.
-//! * **Redirects** that a layer such as tower-http's `FollowRedirect` follows are attempts, too. Those
-//!   that reqwest follows itself are inside of it, where no layer comes: they are one span, with the
-//!   URL that was asked for and the status code of the last response; every server on the way is its
-//!   child. [`reqwest::redirect::Policy::none`][none] and such a layer make them visible.
-//! * A **buffer** goes inside: what is behind it runs in a task of its own, where no span is current.
+//! * **Retries** go outside: then each attempt has a span, as the conventions [want
+//!   it][attempts]. A [`ResendCountLayer`] outside of them counts, `http.request.resend_count`.
+//! * **Redirects** that a layer such as tower-http's `FollowRedirect` follows are attempts, too.
+//!   Those that reqwest follows itself are inside of it, where no layer comes: they are one span,
+//!   with the URL that was asked for and the status code of the last response; every server on the
+//!   way is its child. [`reqwest::redirect::Policy::none`][none] and such a layer make them visible.
+//! * A **buffer** goes inside: what is behind it runs in a task of its own, where no span is
+//!   current, and so would begin a trace of its own.
 //!
-//! A request that comes through two client layers has one span, the outer one's, unless another span
-//! is begun in between: that may be a server's that passes the request on. One that is sent because
-//! of another, while that is on its way, has its own.
+//! A request that comes through two client layers has one span, the outer one's, unless another
+//! span is begun in between: that may be a server's that passes the request on. A request that is
+//! sent because of another, while that is on its way, has its own.
 //!
 //! [attempts]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-request-retries-and-redirects
 //! [none]: https://docs.rs/reqwest/latest/reqwest/redirect/struct.Policy.html#method.none
@@ -146,9 +148,9 @@
 //!
 //! In a Context in which [telemetry is suppressed][suppressed] there is neither span nor header. A
 //! batch processor exports in such a one, so an exporter can send its requests through a client of
-//! the program's. Where it hands them to a task it takes the Context along, or every export is a span
-//! for the next. The SDK's simple processor suppresses nothing: an exporter there sends in a [Context
-//! of its own][of_its_own], or it waits for ever for the span of its own request.
+//! the program's. Where it hands them to a task it takes the Context along, or every export is a
+//! span for the next. The SDK's simple processor suppresses nothing: an exporter there sends in a
+//! [Context of its own][of_its_own], or it waits for ever for the span of its own request.
 //!
 //! [of_its_own]: opentelemetry::Context::with_telemetry_suppressed
 //! [suppressed]: opentelemetry::Context::enter_telemetry_suppressed_scope
@@ -186,8 +188,8 @@
 //!
 //! # Attributes
 //!
-//! The name is `{method} {template}` where the URL's [template](UrlTemplate) is known, or `{method}`,
-//! and never the URL, which [would be a name per item][name].
+//! The name is `{method} {template}` where the URL's [template](UrlTemplate) is known, or
+//! `{method}`, and never the URL, which [would be a name per item][name].
 //!
 #![doc = include_str!("attributes.md")]
 //!
@@ -195,8 +197,8 @@
 //! are kept out of the spans by one policy, [`Redaction`](crate::Redaction).
 //!
 //! Of the opt-in attributes of the conventions some are not here: `network.transport` and the
-//! request's size, which a layer above a client cannot know, the sizes on the wire, and the bodies'
-//! content.
+//! request's size, which a layer above a client cannot know, the sizes on the wire, the bodies'
+//! content, and `user_agent.synthetic.type`, as the user agent is one's own.
 //!
 //! [name]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
 //!
@@ -209,15 +211,16 @@
 #![doc = include_str!("failure/words.md")]
 //!
 //! An error is looked at, with what caused it, if its type is one of these: `std::io::Error`,
-//! `http::Error`, an error in a box, with the feature `hyper-util` the ones of hyper-util's client and
-//! of hyper, with `reqwest` that of reqwest, and every type that
-//! [`with_error_type`](ClientTraceLayer::with_error_type) has a function for. Any other is called by
-//! its type's name, and one in a box that is not in the table `_OTHER`.
+//! `http::Error`, an error in a box, with the feature `hyper-util` the ones of hyper-util's client
+//! and of hyper, with `reqwest` that of reqwest, and every type that
+//! [`with_error_type`](ClientTraceLayer::with_error_type) has a function for. Any other is called
+//! by its type's name, and one in a box that is not in the table `_OTHER`.
 //!
 //! # What ends a span
 //!
-//! Exactly one of these, and the span ends there and then. By default that is at the latest with the
-//! head; with [`SpanEnd::Body`], for the layer, by predicate or for one response, the span goes on.
+//! Exactly one of these, and the span ends there and then. By default that is at the latest with
+//! the head; with [`SpanEnd::Body`], for the layer, by predicate or for one response, the span goes
+//! on.
 //!
 //! | what happens | status | `error.type` |
 //! |---|---|---|
@@ -234,8 +237,8 @@
 //! # Environment
 //!
 //! What the code says comes first. A layer reads these when it is made; one that is given a
-//! [`Telemetry`](crate::Telemetry) takes what that has read. An entry of a list that cannot be used is
-//! left out, and is a [`Warning`](crate::Warning).
+//! [`Telemetry`](crate::Telemetry) takes what that has read. An entry of a list that cannot be used
+//! is left out, and is a [`Warning`](crate::Warning).
 //!
 //! | variable | default | setter |
 //! |---|---|---|
@@ -269,6 +272,7 @@ mod layer;
 mod config;
 mod service;
 mod request;
+mod seen;
 mod origin;
 mod nested;
 mod make_span;

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use opentelemetry::{Context, SpanId, trace::TraceContextExt};
 
 use crate::{
-    client::{OutgoingRequest, request::Seen},
+    client::{OutgoingRequest, seen::Seen},
     exchange::{contained::contained, guard::Guard},
     propagation::Propagator,
 };

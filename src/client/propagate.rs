@@ -10,7 +10,7 @@ use opentelemetry::{Context, propagation::TextMapPropagator};
 use tower::{Layer, Service};
 
 use crate::{
-    client::{OutgoingRequest, PropagationTargets, origin::Origin, request::Seen},
+    client::{OutgoingRequest, PropagationTargets, origin::Origin, seen::Seen},
     exchange::contained::contained,
     propagation::Propagator,
     providers::Providers,

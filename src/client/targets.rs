@@ -3,7 +3,7 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use crate::{
-    client::{OutgoingRequest, origin::Origin, request::Seen},
+    client::{OutgoingRequest, origin::Origin, seen::Seen},
     error::BuildError,
     exchange::{contained::contained, head::RequestHead},
 };

@@ -6,8 +6,8 @@ use http::Extensions;
 use opentelemetry::Context;
 
 /// The template of a request's URL, such as `/items/{id}`: [`url.template`][url], and with it the
-/// span's name, `GET /items/{id}`. It should be [of low cardinality][name]. Default: none, since only
-/// the caller knows it; then the span is named `GET`.
+/// span's name, `GET /items/{id}`. It should be [of low cardinality][name]. Default: none, since
+/// only the caller knows it; then the span is named `GET`.
 ///
 /// It is given with a request, among its [extensions](http::Extensions):
 ///

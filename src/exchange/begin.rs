@@ -51,8 +51,8 @@ impl Beginning<'_> {
     /// The span, if it is to be ended; else what was started instead.
     ///
     /// Whoever may look at it finds the description before the start. Where the tracer knows that
-    /// nobody looks, it waits until the span is known to record: then a request that does not builds
-    /// nothing.
+    /// nobody looks, it waits until the span is known to record: then a request that does not
+    /// builds nothing.
     pub(crate) fn begin<D: Describe>(self, describe: impl Fn() -> D) -> Result<Arc<Live>, Started> {
         let Self { tracer, parent_cx, settings, propagates, ends_with_head, .. } = self;
         let (started_at, clock) = self.started;

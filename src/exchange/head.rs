@@ -81,8 +81,8 @@ impl<'a> RequestHead<'a> {
         self.extensions
     }
 
-    /// The route, such as `/items/{id}`, where it is known this early: on a server axum's, at a layer
-    /// on the router; on a client the [template](crate::client::UrlTemplate) of the URL.
+    /// The route, such as `/items/{id}`, where it is known this early: on a server axum's, at a
+    /// layer on the router; on a client the [template](crate::client::UrlTemplate) of the URL.
     #[must_use]
     pub fn route(&self) -> Option<&'a str> {
         self.pattern

@@ -47,8 +47,8 @@ impl<'a> Ended<'a> {
         self.status_code
     }
 
-    /// The `error.type`, if the exchange has failed; `panic` and, on a server, `cancelled` are two of
-    /// them.
+    /// The `error.type`, if the exchange has failed; `panic` and, on a server, `cancelled` are two
+    /// of them.
     #[must_use]
     pub fn error_type(&self) -> Option<&'a str> {
         self.error_type

@@ -161,8 +161,8 @@ impl Live {
             // A server stops asking once it has sent as much as the head has announced.
             Outcome::Complete
         } else if panicking && self.settings().side == Side::Server {
-            // What unwinds further out has cut off the response. A client's caller has let go of it,
-            // which is no panic of the client.
+            // What unwinds further out has cut off the response. A client's caller has let go of
+            // it, which is no panic of the client.
             Outcome::Panicked
         } else {
             Outcome::Cancelled

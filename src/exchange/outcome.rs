@@ -37,8 +37,9 @@ impl Outcome {
         Self::Failed(name_of_type(std::any::type_name::<E>()).into())
     }
 
-    /// Whether the response says how the exchange went. On a server nothing can be said for a client
-    /// that went away; a client that wants no more of a response has [not failed][cancelled].
+    /// Whether the response says how the exchange went. On a server nothing can be said for a
+    /// client that went away; a client that wants no more of a response has [not
+    /// failed][cancelled].
     ///
     /// [cancelled]: https://opentelemetry.io/docs/specs/semconv/general/recording-errors/
     pub(crate) fn is_the_responses(&self, side: Side) -> bool {

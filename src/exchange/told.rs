@@ -16,8 +16,8 @@ use opentelemetry::StringValue;
 ///
 /// Of two routes the one from the better source wins. Of two from the same, a handler's first one
 /// stays; of the others the longer wins, since a prefix is known before the rest of the route.
-/// [`ServerSpan::set_route`](crate::server::ServerSpan::set_route) is the handler's word; there is no
-/// default.
+/// [`ServerSpan::set_route`](crate::server::ServerSpan::set_route) is the handler's word; there is
+/// no default.
 ///
 /// ```
 /// use tower_telemetry::server::RouteSource;

@@ -57,8 +57,8 @@ impl ResponsePropagation {
     }
 
     /// Writes `Server-Timing: trace;desc="00-{trace id}-{span id}-{flags}"`, which the
-    /// [editor's draft] of W3C Trace Context has now and browsers show to scripts. A `trace` that the
-    /// service has written itself stays, and then no second one is written. Default: not.
+    /// [editor's draft] of W3C Trace Context has now and browsers show to scripts. A `trace` that
+    /// the service has written itself stays, and then no second one is written. Default: not.
     ///
     /// ```
     /// use tower_telemetry::propagation::ResponsePropagation;

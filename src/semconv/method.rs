@@ -93,8 +93,8 @@ impl Folded {
         matches!(self, Self::Other)
     }
 
-    /// [`{method} {route}`][name], or `{method}` where no route is known; never the path. A stranger's
-    /// method could be anything, so it is `HTTP`.
+    /// [`{method} {route}`][name], or `{method}` where no route is known; never the path. A
+    /// stranger's method could be anything, so it is `HTTP`.
     ///
     /// [name]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
     pub(crate) fn span_name(&self, route: Option<&str>) -> Cow<'static, str> {

@@ -11,8 +11,8 @@ pub(crate) fn is_server_error(status_code: StatusCode) -> bool {
     status_code.as_u16() >= 500
 }
 
-/// Whether a *client* that was answered `status_code` [has failed]: whoever's fault it is, it has not
-/// got what it asked for.
+/// Whether a *client* that was answered `status_code` [has failed]: whoever's fault it is, it has
+/// not got what it asked for.
 ///
 /// [has failed]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status
 pub(crate) fn is_client_error(status_code: StatusCode) -> bool {

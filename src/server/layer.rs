@@ -585,8 +585,8 @@ impl TraceLayer {
 /// [`Attributes`].
 impl TraceLayer {
     /// Calls `hook` before the span starts. A sampler sees what it sets, unless it is one of
-    /// [`SamplerBuilder`](crate::SamplerBuilder)'s, which look at no attribute; then it is called when
-    /// it is clear that the span records. Default: no hook.
+    /// [`SamplerBuilder`](crate::SamplerBuilder)'s, which look at no attribute; then it is called
+    /// when it is clear that the span records. Default: no hook.
     ///
     /// ```
     /// use http::Request;

@@ -117,8 +117,8 @@
 //! * Their `traceparent` would decide in which trace a request is, and whether it is sampled.
 //!   [`RemoteParent::Link`] begins a new trace with a link to theirs.
 //! * Their `Forwarded` and `X-Forwarded-*` headers say what they like. By default nobody believes
-//!   them; behind proxies of one's own, [`Forwarded`] says how far to, and which of them the proxies
-//!   write: the other kind is still the stranger's.
+//!   them; behind proxies of one's own, [`Forwarded`] says how far to, and which of them the
+//!   proxies write: the other kind is still the stranger's.
 //!
 //! ```
 //! use tower_telemetry::{
@@ -180,16 +180,16 @@
 //!
 //! # Legacy names
 //!
-//! [`TraceLayer::with_legacy_names`] writes the names from before the conventions were stable, too or
-//! instead:
+//! [`TraceLayer::with_legacy_names`] writes the names from before the conventions were stable, too
+//! or instead:
 //!
 #![doc = include_str!("legacy.md")]
 //!
 //! # Environment
 //!
 //! What the code says comes first. A layer reads these when it is made; one that is given a
-//! [`Telemetry`](crate::Telemetry) takes what that has read. An entry of a list that cannot be used is
-//! left out, and is a [`Warning`](crate::Warning).
+//! [`Telemetry`](crate::Telemetry) takes what that has read. An entry of a list that cannot be used
+//! is left out, and is a [`Warning`](crate::Warning).
 //!
 //! | variable | default | setter |
 //! |---|---|---|
@@ -205,9 +205,9 @@
 //! caught inside is the 500 that it becomes.
 //!
 //! Request ids are headers. tower-http's `SetRequestIdLayer` outside and
-//! [`with_request_headers`](TraceLayer::with_request_headers) put them on the span. A header that is
-//! marked as sensitive by then is never recorded in clear: `SetSensitiveRequestHeadersLayer` goes
-//! outside and `SetSensitiveResponseHeadersLayer` inside, since that one marks on the way out.
+//! [`with_request_headers`](TraceLayer::with_request_headers) put them on the span. A header that
+//! is marked as sensitive by then is never recorded in clear: `SetSensitiveRequestHeadersLayer`
+//! goes outside and `SetSensitiveResponseHeadersLayer` inside, since that one marks on the way out.
 //! `SetSensitiveHeadersLayer` outside marks a request's in time, and a response's too late.
 //!
 //! # What ends a span
@@ -229,8 +229,8 @@
 //! The name of an error's type is Rust's, such as `std::io::error::Error`; an error in a box is
 //! `_OTHER`. An [`ErrorTypeLayer`] inside has better words. What counts as a failure of a response
 //! that is complete, a [classifier](TraceLayer::with_classifier) can say otherwise, and why,
-//! [`ServerSpan::set_error_type`]. *By status code* is [as the conventions have it][status]: 5xx is an
-//! error, all else is left unset. Where there was a response, its status code is on the span,
+//! [`ServerSpan::set_error_type`]. *By status code* is [as the conventions have it][status]: 5xx is
+//! an error, all else is left unset. Where there was a response, its status code is on the span,
 //! whatever came after.
 //!
 //! A clone of the span's Context that is kept elsewhere, by a spawned task for one, does not keep
