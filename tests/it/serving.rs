@@ -17,9 +17,8 @@ use opentelemetry::{
     trace::{FutureExt, SpanContext, Status, TraceContextExt, TraceFlags, TraceState},
 };
 use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-    trace_service_client::TraceServiceClient,
-    trace_service_server::{TraceService, TraceServiceServer},
+    ExportTraceServiceRequest, trace_service_client::TraceServiceClient,
+    trace_service_server::TraceServiceServer,
 };
 use tokio::{net::TcpListener, sync::mpsc};
 use tonic::transport::server::TcpIncoming;
@@ -27,7 +26,7 @@ use tower::{Layer, ServiceBuilder, service_fn};
 use tower_telemetry::{PropagationLayer, propagation::TraceContext};
 
 use crate::support::{
-    client,
+    client, grpc,
     recorder::{Described, Recorder},
 };
 
@@ -236,19 +235,6 @@ async fn a_client_that_goes_away_in_mid_body_is_a_cancellation() {
     assert_eq!(described(&recorder), [span]);
 }
 
-/// Answers a call of OTLP over gRPC, of all services the one whose code is at hand.
-struct Answers;
-
-#[tonic::async_trait]
-impl TraceService for Answers {
-    async fn export(
-        &self,
-        _: tonic::Request<ExportTraceServiceRequest>,
-    ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
-        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
 #[tokio::test]
 async fn on_both_sides_of_a_tonic_call() {
     let recorder = Recorder::new();
@@ -256,7 +242,7 @@ async fn on_both_sides_of_a_tonic_call() {
     let address = listener.local_addr().unwrap();
     let server = tonic::transport::Server::builder()
         .layer(recorder.layer())
-        .add_service(TraceServiceServer::new(Answers))
+        .add_service(TraceServiceServer::new(grpc::Answers))
         .serve_with_incoming(TcpIncoming::from(listener));
     tokio::spawn(server);
 

@@ -25,19 +25,13 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{Barrier, Semaphore, mpsc},
 };
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        crypto::aws_lc_rs,
-        pki_types::{CertificateDer, PrivatePkcs8KeyDer},
-    },
-};
+use tokio_rustls::{TlsAcceptor, rustls::pki_types::CertificateDer};
 
 use self::{
     form::{Form, go_away, read_request},
     line::Line,
 };
+use crate::support::tls;
 
 mod form;
 mod line;
@@ -164,19 +158,8 @@ impl Upstream {
 
     /// Speaks over TLS what is agreed on, `h2` or `http/1.1`, as `localhost` and 127.0.0.1.
     pub(crate) async fn tls(alpn: &[&str], scripts: impl IntoIterator<Item = Vec<Act>>) -> Self {
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let made = rcgen::generate_simple_self_signed(names).unwrap();
-        let root = made.cert.der().clone();
-        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![root.clone()], key.into())
-            .unwrap();
-        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Self::start(scripts, Transport::Tls(Arc::new(config).into()), Some(root)).await
+        let (acceptor, root) = tls::acceptor(alpn);
+        Self::start(scripts, Transport::Tls(acceptor), Some(root)).await
     }
 
     async fn start(

@@ -22,12 +22,18 @@ use tokio::{
     sync::mpsc,
     task::JoinHandle,
 };
-use tower::{BoxError, Service};
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tower::{BoxError, Service, ServiceBuilder};
+use tower_telemetry::server::Connection;
+
+use crate::support::tls;
 
 /// Serves on a free port, each connection in a task that can be waited for.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// What clients have to trust. Over plain TCP there is none.
+    pub(crate) root: Option<CertificateDer<'static>>,
     connections: mpsc::UnboundedReceiver<JoinHandle<hyper::Result<()>>>,
 }
 
@@ -70,6 +76,43 @@ impl Server {
         .await
     }
 
+    /// Speaks over TLS what is agreed on, and says to the service that it does.
+    pub(crate) async fn tls<S, B>(alpn: &[&str], service: S) -> Self
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (acceptor, root) = tls::acceptor(alpn);
+        let encrypted = |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Connection::new().with_tls());
+            request
+        };
+        let service = ServiceBuilder::new().map_request(encrypted).service(service);
+        let server = Self::start(move |stream| {
+            let (acceptor, service) = (acceptor.clone(), TowerToHyperService::new(service.clone()));
+            async move {
+                // A client that does not trust us has gone.
+                let Ok(stream) = acceptor.accept(stream.into_inner()).await else { return Ok(()) };
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                let stream = TokioIo::new(stream);
+                if is_http2 {
+                    let builder = http2::Builder::new(TokioExecutor::new());
+                    return builder.serve_connection(stream, service).await;
+                }
+                http1::Builder::new().serve_connection(stream, service).with_upgrades().await
+            }
+        });
+        Self { root: Some(root), ..server.await }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        let scheme = if self.root.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
+    }
+
     async fn start<F>(serve: impl Fn(TokioIo<TcpStream>) -> F + Send + 'static) -> Self
     where
         F: Future<Output = hyper::Result<()>> + Send + 'static,
@@ -86,7 +129,7 @@ impl Server {
                 }
             }
         });
-        Self { address, connections }
+        Self { address, root: None, connections }
     }
 
     /// Waits for the end of the oldest connection that nobody has waited for yet.
