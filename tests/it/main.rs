@@ -12,6 +12,7 @@ mod client_attributes;
 mod client_context;
 mod client_endings;
 mod client_hooks;
+mod client_wire;
 mod console;
 mod context;
 mod endings;
