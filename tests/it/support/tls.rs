@@ -11,7 +11,8 @@ use tokio_rustls::{
     },
 };
 
-/// Speaks what is agreed on of these, as `localhost` and 127.0.0.1. With what clients have to trust.
+/// Speaks what is agreed on of these, as `localhost` and 127.0.0.1; and what clients have to
+/// trust.
 pub(crate) fn acceptor(alpn: &[&str]) -> (TlsAcceptor, CertificateDer<'static>) {
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).unwrap();

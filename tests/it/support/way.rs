@@ -45,8 +45,8 @@ pub(crate) enum Protocol {
 pub(crate) const PROTOCOLS: [Protocol; 4] =
     [Protocol::Http1, Protocol::Http2, Protocol::TlsHttp1, Protocol::TlsHttp2];
 
-/// Either client under a layer. It follows no redirects. The body in either direction is reqwest's,
-/// which can be any.
+/// Either client under a layer. It follows no redirects. The body in either direction is
+/// reqwest's, which can be any.
 pub(crate) type Client = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
 /// hyper-util's client, whatever its connector.
