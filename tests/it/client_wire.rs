@@ -8,8 +8,8 @@ use axum::{
     body::Body,
     extract::Path,
     http::{HeaderMap, StatusCode, header},
-    response::{AppendHeaders, IntoResponse},
-    routing::{any, get as route},
+    response::{AppendHeaders, IntoResponse, Redirect},
+    routing::{any, get as route, post},
 };
 use bytes::Bytes;
 use http::{Request, Version};
@@ -82,6 +82,8 @@ fn app(layer: TraceLayer) -> Router {
         .route("/redirect", found("/success"))
         .route("/circular-redirect", found("/circular-redirect"))
         .route("/to-secured", found("/secured"))
+        .route("/see-other", post(async || Redirect::to("/success")))
+        .route("/temporary-redirect", post(async || Redirect::temporary("/echo")))
         .route("/secured", route(secured))
         .layer(layer)
 }
@@ -426,6 +428,49 @@ async fn redirects_that_reqwest_follows_by_itself_are_one_span_above_all_servers
         }
         spans.assert_no_more();
     }
+}
+
+#[tokio::test]
+async fn what_is_posted_and_redirected_is_sent_again_or_got_instead() {
+    each_way(async |way: Way| {
+        let mut spans = Spans::new();
+        let server = way.server(app(spans.recorder.layer())).await;
+        let [first, other] = ["/see-other", "/success"].map(|path| server.url(path));
+        if way.client == Which::Reqwest {
+            let client = way.reqwest(server.root.as_ref()).build().unwrap();
+            let mut client = spans.recorder.client_layer().layer(client);
+            for (path, then, answer) in [
+                ("/see-other", "GET /success", "success"),
+                ("/temporary-redirect", "POST /echo", "some"),
+            ] {
+                let url = server.url(path);
+                let request = client.get_ref().post(&url).body("some").build().unwrap();
+                assert_eq!(client.call(request).await.unwrap().text().await.unwrap(), answer);
+                let [client, redirected, answered] = spans.next().await;
+                assert_below(&redirected, &client);
+                assert_below(&answered, &client);
+                assert_eq!(redirected.name, format!("POST {path}"));
+                assert_eq!(answered.name, then);
+                assert_eq!(Described::from(client), way.asked("POST", &url, 200));
+            }
+        }
+
+        let client = way.client(&spans.recorder.client_layer(), server.root.as_ref());
+        let client = ServiceBuilder::new()
+            .layer(ResendCountLayer::new())
+            .layer(FollowRedirectLayer::new())
+            .service(client);
+        let response = client.oneshot(with_body("POST", &first, "some")).await.unwrap();
+        assert_eq!(text(response).await, "success");
+        let [posted, got, redirected, answered] = spans.next().await;
+        assert_below(&redirected, &posted);
+        assert_below(&answered, &got);
+        assert_eq!(Described::from(posted), way.asked("POST", &first, 303));
+        let expected = way.asked("GET", &other, 200).with("http.request.resend_count", 1);
+        assert_eq!(Described::from(got), expected);
+        spans.assert_no_more();
+    })
+    .await;
 }
 
 #[tokio::test]
