@@ -52,6 +52,11 @@ pub(crate) type Client = BoxCloneSyncService<Request<Body>, Response<Body>, BoxE
 /// hyper-util's client, whatever its connector.
 type Legacy = BoxCloneSyncService<Request<Body>, Response<Incoming>, legacy::Error>;
 
+/// What can be boxed as a [`Client`].
+pub(crate) trait Sends<R>: Service<R, Future: Send> + Clone + Send + Sync + 'static {}
+
+impl<R, S> Sends<R> for S where S: Service<R, Future: Send> + Clone + Send + Sync + 'static {}
+
 /// Runs the check for both clients over each protocol, all at once.
 pub(crate) async fn each_way<F>(check: impl Fn(Way) -> F)
 where
@@ -96,20 +101,10 @@ impl Way {
     pub(crate) fn client<L, B>(self, layer: &L, root: Option<&CertificateDer<'static>>) -> Client
     where
         L: Layer<Legacy> + Layer<reqwest::Client>,
-        <L as Layer<Legacy>>::Service: Service<Request<Body>, Response = Response<B>, Error = legacy::Error, Future: Send>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        <L as Layer<reqwest::Client>>::Service: Service<
-                reqwest::Request,
-                Response = reqwest::Response,
-                Error = reqwest::Error,
-                Future: Send,
-            > + Clone
-            + Send
-            + Sync
-            + 'static,
+        <L as Layer<Legacy>>::Service:
+            Sends<Request<Body>, Response = Response<B>, Error = legacy::Error>,
+        <L as Layer<reqwest::Client>>::Service:
+            Sends<reqwest::Request, Response = reqwest::Response, Error = reqwest::Error>,
         B: http_body::Body<Data = Bytes, Error = hyper::Error> + Send + Sync + 'static,
     {
         match self.client {
