@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, error::Error, fmt};
 
-use crate::text::legible;
+use crate::text::{legible, without_secrets};
 
 /// A setting that cannot be used.
 ///
@@ -42,6 +42,15 @@ impl BuildError {
             reason: reason.into(),
             source: None,
         }))
+    }
+
+    /// The same, of a value that should be a URL or a part of one.
+    pub(crate) fn of_url(
+        setting: impl Into<Cow<'static, str>>,
+        url: &str,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::new(setting, without_secrets(url), reason)
     }
 
     #[cfg(feature = "otlp-http")]

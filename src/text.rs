@@ -1,4 +1,4 @@
-//! Strangers' text, made harmless before it is shown to people.
+//! Strangers' text, and URLs that are none, made harmless before they are shown to people.
 
 /// The most of a stranger's text that is worth repeating in a message.
 const LONGEST: usize = 256;
@@ -24,6 +24,22 @@ pub(crate) fn legible(text: &str) -> String {
         show(char, &mut legible);
     }
     legible
+}
+
+/// A URL without what may be a password or a key: all before an `@` but the scheme, and all after
+/// the path. It may be no URL at all, so nothing is taken for granted.
+pub(crate) fn without_secrets(url: &str) -> String {
+    let (before, rest) = match url.rsplit_once('@') {
+        Some((before, rest)) => {
+            let scheme = before.find("://").map_or("", |at| &before[..at + 3]);
+            (format!("{scheme}REDACTED@"), rest)
+        }
+        None => (String::new(), url),
+    };
+    match rest.find(['?', '#']) {
+        Some(at) => format!("{before}{}REDACTED", &rest[..=at]),
+        None => format!("{before}{rest}"),
+    }
 }
 
 fn show(char: char, text: &mut String) {

@@ -22,12 +22,8 @@ impl Origin {
                 && matches!(origin.0.path_and_query().map(PathAndQuery::as_str), None | Some("/"))
         };
         parsed.filter(is_whole).ok_or_else(|| {
-            let origin = Redaction::new().url(origin);
-            BuildError::new(
-                "origin",
-                origin,
-                "must be a URL without a path, such as `http://inventory:50051`",
-            )
+            let reason = "must be a URL without a path, such as `http://inventory:50051`";
+            BuildError::of_url("origin", origin, reason)
         })
     }
 

@@ -189,7 +189,7 @@ impl Pattern {
         };
         if !name.split('.').all(label) {
             let reason = "must be a name, an address or `*.` and a domain";
-            return Err(BuildError::new("host", text, reason));
+            return Err(BuildError::of_url("host", text, reason));
         }
         Ok(if below { Self::Below(format!(".{name}")) } else { Self::Name(name) })
     }

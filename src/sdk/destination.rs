@@ -4,8 +4,6 @@ use std::{any::type_name, fmt, sync::Arc};
 
 use opentelemetry_sdk::trace::{SpanExporter, SpanProcessor};
 
-#[cfg(not(feature = "otlp-http"))]
-use crate::sdk::{env::NotUnicode, text::without_secrets};
 use crate::{
     error::BuildError,
     sdk::{
@@ -14,6 +12,8 @@ use crate::{
         processor::{batch::BatchSettings, fan_out::Member},
     },
 };
+#[cfg(not(feature = "otlp-http"))]
+use crate::{sdk::env::NotUnicode, text::without_secrets};
 
 /// One place to send spans to, as it was asked for.
 pub(super) enum Destination {

@@ -304,6 +304,15 @@ impl TextMapPropagator for Foreign {
 }
 
 #[test]
+fn what_is_no_host_is_an_error_that_shows_no_secret() {
+    for bad in ["http://user:s3cret@inventory", "user:s3cret@inventory", "inventory/?key=s3cret"] {
+        let error = PropagationTargets::hosts([bad]).unwrap_err();
+        assert_eq!(error.setting(), "host");
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+}
+
+#[test]
 fn a_propagator_of_somebody_elses_writes_and_its_fields_are_taken_away() {
     let request = Request::get("http://inventory/")
         .header("x-trace", "old")

@@ -6,10 +6,8 @@ use http::Uri;
 
 use crate::{
     error::BuildError,
-    sdk::{
-        env::{Env, NotUnicode},
-        text::without_secrets,
-    },
+    sdk::env::{Env, NotUnicode},
+    text::without_secrets,
 };
 
 const BASE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -62,7 +60,7 @@ fn variable(env: &Env, variable: &'static str) -> Result<Option<String>, BuildEr
 }
 
 fn parse(setting: &'static str, url: &str) -> Result<Uri, BuildError> {
-    let invalid = |reason: &'static str| BuildError::new(setting, without_secrets(url), reason);
+    let invalid = |reason: &'static str| BuildError::of_url(setting, url, reason);
     let uri: Uri = url.trim().parse().map_err(|error| {
         invalid("is no URL; write it like http://localhost:4318").caused_by(error)
     })?;
