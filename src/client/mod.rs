@@ -107,7 +107,9 @@
 //! * **Redirects** that a layer such as tower-http's `FollowRedirect` follows are attempts, too.
 //!   Those that reqwest follows itself are inside of it, where no layer comes: they are one span,
 //!   with the URL that was asked for and the status code of the last response; every server on the
-//!   way is its child. [`reqwest::redirect::Policy::none`][none] and such a layer make them visible.
+//!   way is its child. With [`reqwest::redirect::Policy::none`][none] it follows none, and such a
+//!   layer can do it: one of tower-http's takes an `http::Request`, which `map_request` further in
+//!   makes a `reqwest::Request` of.
 //! * A **buffer** goes inside: what is behind it runs in a task of its own, where no span is
 //!   current, and so would begin a trace of its own.
 //!
@@ -142,9 +144,13 @@
 //! By default, to whoever is asked. [`PropagationTargets`] keeps it at home, by host or by a
 //! predicate. Baggage has a [switch of its own](ClientTraceLayer::with_baggage_to), which is off.
 //!
+//! They are asked where a request goes when it is sent. A redirect that reqwest follows itself takes
+//! the headers along to whichever host it leads to; [`Policy::none`][none] keeps it from that.
+//!
 //! A trace header that is there already is replaced, so a request that is sent on carries one
 //! `traceparent`, ours, and no `tracestate` of another. Without a current span nothing is written,
-//! and nothing is taken away from a request that may carry one.
+//! and nothing is taken away from a request that may carry one; but baggage that was there goes no
+//! further than the switch allows, span or not.
 //!
 //! In a Context in which [telemetry is suppressed][suppressed] there is neither span nor header. A
 //! batch processor exports in such a one, so an exporter can send its requests through a client of
