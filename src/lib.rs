@@ -61,7 +61,7 @@
 //! | `hyper-util` | the peers and errors of hyper-util's client on client spans | no |
 //! | `reqwest` | the client layers take `reqwest::Request` (turns on `hyper-util`) | no |
 //!
-//! A feature only adds; none changes what another part does.
+//! A feature only adds: items, and readers of what a server or a client knows.
 //!
 //! [OpenTelemetry API]: opentelemetry
 //! [specification]: https://opentelemetry.io/docs/specs/otel/library-guidelines/

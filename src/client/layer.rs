@@ -140,7 +140,7 @@ impl ClientTraceLayer {
 
     /// Which of these requests may carry [baggage](opentelemetry::baggage), too, if the propagator
     /// writes any. Default: none, [`PropagationTargets::nowhere`], so that what is in there reaches
-    /// no stranger by accident.
+    /// no stranger by accident. A line of it that is there already is taken away, too.
     ///
     /// ```
     /// use tower_telemetry::{ClientTraceLayer, client::PropagationTargets};

@@ -33,19 +33,21 @@ pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) ->
     }
     let seen = Seen::new(request, &cx, config.url_template.as_ref());
     let propagator = &config.providers.propagator;
-    let permit = config.propagation.permit(&seen, config.origin.as_ref());
+    let verdict = config.filter.verdict(seen.request.extensions(), || seen.head());
+    let policy = verdict.has_propagation().then_some(&config.propagation);
+    let permit = policy.map(|policy| policy.permit(&seen, config.origin.as_ref()));
     if nested::is_traced(&seen, &cx, propagator) {
-        if !permit.context {
-            // The span is the outer layer's, but what may not go out is any layer's to say.
-            permit.inject(propagator, &cx, request.headers_mut());
-        }
-        return None;
+        // The span is the outer layer's, but what may not go out is any layer's to say.
+        let permit = permit?;
+        let marked =
+            (!permit.context).then(|| Guard::bare(Unwritten::of(&seen, false, cx.clone())));
+        permit.withhold(propagator, request.headers_mut());
+        return marked;
     }
     let resend_count = ResendCount::count(&cx);
-    let verdict = config.filter.verdict(seen.request.extensions(), || seen.head());
     let below_another = cx.span().span_context().is_valid();
     let wanted = verdict.has_span() && (below_another || !config.parent_required);
-    let written = verdict.has_propagation() && permit.writes(propagator);
+    let written = permit.is_some_and(|permit| permit.writes(propagator));
     let started = wanted.then(|| start(config, &cx, &seen, resend_count, written));
     let (cx, guard) = match started {
         Some(Ok(live)) => {
@@ -58,7 +60,7 @@ pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) ->
         // The caller's goes along.
         Some(Err(Started { fresh: false, .. })) | None => (cx, None),
     };
-    if verdict.has_propagation() {
+    if let Some(permit) = permit {
         permit.inject(propagator, &cx, request.headers_mut());
     }
     guard

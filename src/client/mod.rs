@@ -113,9 +113,10 @@
 //! * A **buffer** goes inside: what is behind it runs in a task of its own, where no span is
 //!   current, and so would begin a trace of its own.
 //!
-//! A request that comes through two client layers has one span, the outer one's, unless another
-//! span is begun in between: that may be a server's that passes the request on. A request that is
-//! sent because of another, while that is on its way, has its own.
+//! A request that comes through two client layers with the same propagator has one span, the outer
+//! one's, unless there is a task in between or another span is begun there: that may be a server's
+//! that passes the request on. What one of the two keeps from a request, no other one writes. A
+//! request that is sent because of another, while that is on its way, has a span of its own.
 //!
 //! [attempts]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-request-retries-and-redirects
 //! [none]: https://docs.rs/reqwest/latest/reqwest/redirect/struct.Policy.html#method.none
@@ -234,6 +235,7 @@
 //! | the response's head is there | by status code | status code if 4xx or 5xx |
 //! | the future is dropped before: the caller has cancelled | [unset][cancelled] | |
 //! | the client panics | error | `panic` |
+//! | with `SpanEnd::Body`: the response has no body to wait for: an empty one, `HEAD`, 1xx, 204, 304, a successful `CONNECT` | by status code | status code if 4xx or 5xx |
 //! | with `SpanEnd::Body`: the body gives its trailers, or its last frame | by status code | status code if 4xx or 5xx |
 //! | with `SpanEnd::Body`: the body gives an error | error | see [above](#errors) |
 //! | with `SpanEnd::Body`: the body is dropped, read or unread | by status code | status code if 4xx or 5xx |

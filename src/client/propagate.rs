@@ -11,6 +11,7 @@ use tower::{Layer, Service};
 
 use crate::{
     client::{OutgoingRequest, PropagationTargets, origin::Origin, seen::Seen},
+    error::BuildError,
     exchange::contained::contained,
     propagation::Propagator,
     providers::Providers,
@@ -27,9 +28,11 @@ use crate::{
 /// use opentelemetry::Context;
 /// use tower_telemetry::client::inject;
 ///
+/// // What is sent to somebody else's client:
 /// let mut headers = HeaderMap::new();
 /// inject(&Context::current(), &mut headers);
-/// # assert!(headers.is_empty());
+/// // Here there is neither a span nor a propagator.
+/// assert!(headers.is_empty());
 /// ```
 ///
 /// [baggage]: opentelemetry::baggage
@@ -52,6 +55,7 @@ pub struct PropagationLayer {
 struct Config {
     propagator: Propagator,
     policy: Policy,
+    origin: Option<Origin>,
 }
 
 /// What may go where.
@@ -107,7 +111,7 @@ impl PropagationLayer {
     }
 
     /// Which of these requests may carry baggage, too, if the propagator writes any. Default: none,
-    /// [`PropagationTargets::nowhere`], so that what is in there reaches no stranger by accident.
+    /// [`PropagationTargets::nowhere`], so that what is in there reaches no stranger by accident. A line of it that is there already is taken away, too.
     ///
     /// ```
     /// use http::{Request, Response};
@@ -135,6 +139,27 @@ impl PropagationLayer {
         self.with(|config| config.policy.baggage = targets)
     }
 
+    /// Where requests go whose URL does not say it, such as those to a tonic channel: what
+    /// [targets by host](PropagationTargets::hosts) are asked for. Default: nowhere that is known.
+    ///
+    /// ```
+    /// use tower_telemetry::{PropagationLayer, client::PropagationTargets};
+    ///
+    /// let layer = PropagationLayer::new()
+    ///     .with_propagation_targets(PropagationTargets::hosts(["inventory"])?)
+    ///     .with_origin("http://inventory:50051")?;
+    /// # let _ = layer;
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If it has no scheme or no host, or if it has a path.
+    pub fn with_origin(self, origin: impl AsRef<str>) -> Result<Self, BuildError> {
+        let origin = Origin::parse(origin.as_ref())?;
+        Ok(self.with(|config| config.origin = Some(origin)))
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(Arc::make_mut(&mut self.config));
         self
@@ -151,7 +176,7 @@ impl<S> Layer<S> for PropagationLayer {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { propagator: Propagator::global(), policy: Policy::default() }
+        Self { propagator: Propagator::global(), policy: Policy::default(), origin: None }
     }
 }
 
@@ -189,8 +214,9 @@ where
         let cx = Context::current();
         // An exporter's own request is nobody's child.
         if !cx.is_telemetry_suppressed() {
-            let permit = self.config.policy.permit(&Seen::new(&request, &cx, None), None);
-            permit.inject(&self.config.propagator, &cx, request.headers_mut());
+            let Config { propagator, policy, origin } = &*self.config;
+            let permit = policy.permit(&Seen::new(&request, &cx, None), origin.as_ref());
+            permit.inject(propagator, &cx, request.headers_mut());
         }
         self.inner.call(request)
     }
@@ -217,6 +243,15 @@ impl Permit {
     /// Whether there is anything to be written. Fields are a propagator's, which may panic.
     pub(super) fn writes(self, propagator: &Propagator) -> bool {
         self.context && contained(|| propagator.writes()).unwrap_or_default()
+    }
+
+    /// Takes away from `headers` what may not be in there.
+    pub(super) fn withhold(self, propagator: &Propagator, headers: &mut HeaderMap) {
+        contained(|| match self {
+            Self { context: false, .. } => propagator.clear(headers),
+            Self { baggage: false, .. } => propagator.clear_baggage(headers),
+            Self { .. } => (),
+        });
     }
 
     /// Writes into `headers` what may be in there, and takes away what may not. A propagator that

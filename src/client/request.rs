@@ -10,6 +10,10 @@ pub(super) use self::sealed::Target;
 /// `reqwest`, `reqwest::Request`.
 ///
 /// Sealed: it is there to be read in bounds, and grows with what the layers need to know.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no request that a client layer takes",
+    note = "they take `http::Request`, and with the feature `reqwest` `reqwest::Request`"
+)]
 pub trait OutgoingRequest: sealed::Outgoing {}
 
 impl<B> OutgoingRequest for Request<B> {}
@@ -89,7 +93,7 @@ mod sealed {
 
     /// Where to, as the request's own type says it.
     #[expect(missing_debug_implementations, unnameable_types, reason = "it is not to be seen")]
-    #[derive(Clone, Copy, Hash)]
+    #[derive(Clone, Copy)]
     pub enum Target<'a> {
         Uri(&'a Uri),
         #[cfg(feature = "reqwest")]

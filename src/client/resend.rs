@@ -25,7 +25,7 @@ use crate::exchange::guard::Guard;
 /// ```
 /// use http::{Request, Response};
 /// use opentelemetry::{Context, trace::FutureExt};
-/// use tower::Service;
+/// use tower::{Service, ServiceExt};
 /// use tower_telemetry::client::ResendCount;
 ///
 /// async fn patient<S>(client: &mut S, url: &str) -> Result<Response<String>, S::Error>
@@ -33,16 +33,17 @@ use crate::exchange::guard::Guard;
 ///     S: Service<Request<()>, Response = Response<String>>,
 /// {
 ///     let attempts = async {
-///         loop {
-///             let request = Request::get(url).body(()).expect("a valid URL");
-///             match client.call(request).await {
-///                 Ok(response) if response.status() == 503 => continue,
-///                 result => break result,
+///         for _ in 0..2 {
+///             let response = client.ready().await?.call(request(url)).await?;
+///             if response.status() != 503 {
+///                 return Ok(response);
 ///             }
 ///         }
+///         client.ready().await?.call(request(url)).await
 ///     };
 ///     attempts.with_context(Context::current_with_value(ResendCount::new())).await
 /// }
+/// # fn request(url: &str) -> Request<()> { Request::get(url).body(()).unwrap() }
 /// # let mut left = 2;
 /// # let mut client = tower::service_fn(|_: Request<()>| {
 /// #     left -= 1;

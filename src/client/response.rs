@@ -11,6 +11,10 @@ pub(super) use self::sealed::Span;
 /// [`http::Response`] and, with the feature `reqwest`, `reqwest::Response`.
 ///
 /// Sealed: it is there to be read in bounds.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no response that a client span can end with",
+    note = "they end with `http::Response`, and with the feature `reqwest` with `reqwest::Response`"
+)]
 pub trait IncomingResponse: sealed::Incoming<Self::Traced> {
     /// What the caller gets: of an [`http::Response`] one whose body the span can wait for; a
     /// `reqwest::Response` as it is.

@@ -61,10 +61,10 @@ impl<'r, R: OutgoingRequest> Seen<'r, R> {
         )
     }
 
-    /// Tells requests for different things apart, of whatever layers see of them.
+    /// Tells requests for different things apart, of either type.
     pub(super) fn asked_for(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (self.request.method(), self.target).hash(&mut hasher);
+        (self.request.method(), self.target.uri()).hash(&mut hasher);
         hasher.finish()
     }
 

@@ -93,7 +93,8 @@ impl PropagationTargets {
     /// the end. Without any it is none.
     ///
     /// It is the URL's host that counts, or the [origin](crate::ClientTraceLayer::with_origin) of a
-    /// layer whose URLs have none; no header does.
+    /// layer whose URLs have none; no header does. Where a client follows redirects itself, as
+    /// reqwest does, the headers go along to hosts that nobody was asked about.
     ///
     /// ```
     /// use tower_telemetry::client::PropagationTargets;

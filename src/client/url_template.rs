@@ -32,15 +32,14 @@ use opentelemetry::Context;
 /// ```
 /// use http::{Request, Response};
 /// use opentelemetry::{Context, trace::FutureExt};
-/// use tower::{Service, service_fn};
+/// use tower::{Service, ServiceExt};
 /// use tower_telemetry::client::UrlTemplate;
 ///
-/// # async fn item(mut client: impl Service<Request<()>>) {
-/// let request = Request::get("http://inventory/items/42").body(());
+/// # async fn item<S: Service<Request<()>>>(client: S) -> Result<S::Response, S::Error> {
+/// # let request = Request::get("http://inventory/items/42").body(()).unwrap();
 /// let cx = Context::current_with_value(UrlTemplate::new("/items/{id}"));
-/// # let request = request.unwrap();
-/// let response = async { client.call(request).await }.with_context(cx).await;
-/// # let _ = response;
+/// let response = client.oneshot(request).with_context(cx).await?;
+/// # Ok(response)
 /// # }
 /// ```
 ///

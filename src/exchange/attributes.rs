@@ -13,7 +13,8 @@ use crate::semconv::keys;
 ///   as `client.address`, or what a hook before it has set;
 /// * a key that is on the span already, or that the layer itself writes later, such as `http.route`
 ///   or `error.type`, stays as it is, and so does an old name of one, such as `http.target`;
-///   [`ServerSpan`](crate::server::ServerSpan) has the ways to set these.
+///   on a server [`ServerSpan`](crate::server::ServerSpan) has the ways to set these, on a client
+///   the layer's setters.
 ///
 /// ```
 /// use http::Request;

@@ -92,6 +92,11 @@ impl Propagator {
         } else {
             self.inject(&cx.with_cleared_baggage(), headers);
         }
+        self.clear_baggage(headers);
+    }
+
+    /// Takes baggage away, if that is the propagator's to write.
+    pub(crate) fn clear_baggage(&self, headers: &mut HeaderMap) {
         self.with_fields(|field| {
             if field.eq_ignore_ascii_case(BAGGAGE) {
                 headers.remove(BAGGAGE);

@@ -644,6 +644,17 @@ fn of_two_layers_the_outer_one_has_the_span_also_where_it_may_not_write() {
 }
 
 #[test]
+fn what_a_layer_in_the_middle_keeps_at_home_makes_no_second_span() {
+    let recorder = Recorder::new();
+    let everywhere = recorder.client_layer();
+    let nowhere = everywhere.clone().with_propagation_targets(PropagationTargets::nowhere());
+    let stack = ServiceBuilder::new().layer(&everywhere).layer(nowhere).layer(&everywhere);
+    let arrived = received(&stack, &used());
+    assert_eq!(recorder.spans().len(), 2, "one for each request");
+    assert_eq!(arrived.map(|headers| lines(&headers, "traceparent").len()), [0, 0]);
+}
+
+#[test]
 fn an_outer_layer_that_makes_no_span_leaves_it_to_the_inner_one() {
     let recorder = Recorder::new();
     let filtered = recorder.client_layer().with_filter(|_| Verdict::none());

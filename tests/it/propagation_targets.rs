@@ -335,3 +335,15 @@ fn a_propagator_of_somebody_elses_writes_and_its_fields_are_taken_away() {
     let panicking = layers.with(|| Foreign::new(true));
     assert_eq!(panicking.lines(&request, names), [1, 0, 1]);
 }
+
+#[test]
+fn baggage_goes_nowhere_that_one_of_two_layers_does_not_allow() {
+    let layers = Layers::new();
+    let ours = PropagationTargets::hosts(["inventory"]).unwrap();
+    let outer = layers.client.clone().with_baggage_to(PropagationTargets::everywhere());
+    let inner = layers.client.with_baggage_to(ours);
+    let _cx = Context::current_with_baggage([KeyValue::new("tenant", "acme")]).attach();
+    let request = Request::get("http://stranger/").body(()).unwrap();
+    let arrived = received(&tower::ServiceBuilder::new().layer(outer).layer(inner), &request);
+    assert_eq!(arrived.map(|headers| lines(&headers, "baggage").len()), [0, 0]);
+}
