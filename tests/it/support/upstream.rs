@@ -64,6 +64,8 @@ pub(crate) enum Act {
     /// Closes the connection, as is proper: a FIN, below TLS after its own goodbye. A client that
     /// keeps connections may use this one again before it notices, if no head said so.
     Close,
+    /// Closes it as if there were no TLS: a FIN, and no goodbye before it.
+    Cut,
     /// Tears the connection: an RST, and no goodbye.
     Reset,
     /// Sends back what comes, until the client closes; over HTTP/1.1, after a 101.
@@ -158,7 +160,17 @@ impl Upstream {
 
     /// Speaks over TLS what is agreed on, `h2` or `http/1.1`, as `localhost` and 127.0.0.1.
     pub(crate) async fn tls(alpn: &[&str], scripts: impl IntoIterator<Item = Vec<Act>>) -> Self {
-        let (acceptor, root) = tls::acceptor(alpn);
+        Self::tls_as(&["localhost", "127.0.0.1"], Clients::Anybody, alpn, scripts).await
+    }
+
+    /// The same under these names, for these clients.
+    pub(crate) async fn tls_as(
+        names: &[&str],
+        clients: Clients,
+        alpn: &[&str],
+        scripts: impl IntoIterator<Item = Vec<Act>>,
+    ) -> Self {
+        let (acceptor, root) = tls::acceptor_as(names, clients, alpn);
         Self::start(scripts, Transport::Tls(acceptor), Some(root)).await
     }
 
@@ -175,6 +187,8 @@ impl Upstream {
             let numbers = Arc::default();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                // What is written in parts does not wait for the client to say that it has them.
+                stream.set_nodelay(true).unwrap();
                 let connection = Connection {
                     number: Arc::default(),
                     numbers: Arc::clone(&numbers),
@@ -226,8 +240,16 @@ impl Connection {
             Transport::Http1 => self.http1(Line::new(stream)).await,
             Transport::Http2 => self.http2(Line::new(stream)).await,
             Transport::Tls(acceptor) => {
-                // A client that does not trust us has gone.
-                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let stream = match acceptor.accept(stream).into_fallible().await {
+                    Ok(stream) => stream,
+                    // One of us does not trust the other. What is said of that is lost if what has
+                    // come before is not read.
+                    Err((_, mut stream)) => {
+                        let _ = stream.shutdown().await;
+                        let _ = copy(&mut stream, &mut sink()).await;
+                        return;
+                    }
+                };
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 let line = Line::new(stream);
                 if is_http2 { self.http2(line).await } else { self.http1(line).await }
@@ -327,6 +349,10 @@ async fn play(script: Vec<Act>, line: &mut Line, mut form: Form) -> bool {
             }
             Act::Close => {
                 let _ = line.shutdown().await;
+                return false;
+            }
+            Act::Cut => {
+                line.cut();
                 return false;
             }
             Act::Reset => {

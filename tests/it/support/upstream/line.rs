@@ -4,7 +4,7 @@ use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use tokio::{
@@ -18,18 +18,18 @@ use tokio_rustls::server::TlsStream;
 pub(super) struct Line(Arc<Mutex<Option<Box<dyn Io>>>>);
 
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {
-    fn tcp(&self) -> &TcpStream;
+    fn tcp(&mut self) -> &mut TcpStream;
 }
 
 impl Io for TcpStream {
-    fn tcp(&self) -> &TcpStream {
+    fn tcp(&mut self) -> &mut TcpStream {
         self
     }
 }
 
 impl Io for TlsStream<TcpStream> {
-    fn tcp(&self) -> &TcpStream {
-        self.get_ref().0
+    fn tcp(&mut self) -> &mut TcpStream {
+        self.get_mut().0
     }
 }
 
@@ -40,8 +40,17 @@ impl Line {
 
     /// Whoever holds the line has no connection any more.
     pub(super) fn reset(&self) {
-        if let Some(io) = self.0.lock().unwrap().take() {
+        if let Some(mut io) = self.0.lock().unwrap().take() {
             io.tcp().set_zero_linger().unwrap();
+        }
+    }
+
+    /// Sends nothing any more, below TLS if there is one. What comes in can be read still.
+    pub(super) fn cut(&self) {
+        if let Some(io) = self.0.lock().unwrap().as_mut() {
+            // TCP is never pending.
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(Pin::new(io.tcp()).poll_shutdown(&mut cx).is_ready());
         }
     }
 
