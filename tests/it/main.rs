@@ -12,6 +12,7 @@ mod client_attributes;
 mod client_context;
 mod client_crowds;
 mod client_endings;
+mod client_errors;
 mod client_hooks;
 mod client_wire;
 mod client_wire_endings;
