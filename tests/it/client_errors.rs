@@ -1,20 +1,32 @@
 //! What a client's span says of real failures, under hyper-util's client and under reqwest's.
 
 use std::{
+    convert::Infallible,
     error::Error,
     fmt,
     future::ready,
     io::{self, ErrorKind},
     net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::{future::LocalBoxFuture, stream};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, LocalBoxFuture},
+    stream,
+};
 use http::{Method, Request, Response, Uri, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt, Empty, StreamBody, combinators::BoxBody};
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+    rt::Executor,
+};
 use hyper_util::{
     client::legacy::{
         self, Client,
@@ -25,7 +37,7 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use tokio::net::TcpStream;
+use tokio::{io::DuplexStream, net::TcpStream};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
@@ -483,7 +495,58 @@ const CONNECTIONS: &[Case] = &[
             vec![(span_of(service, get(PLAIN_URL)).await, asked(PLAIN_URL))]
         })
     }),
+    case("gone between poll and send", CLOSED, || {
+        Box::pin(async {
+            let (io, server) = tokio::io::duplex(1024);
+            let gone = Gone::default();
+            let (mut sender, connection) =
+                http2::handshake(gone.clone(), TokioIo::new(io)).await.unwrap();
+            gone.0.lock().unwrap().server = Some(server);
+            let service = service_fn(|request| sender.send_request(request));
+            let request = Request::get(PLAIN_URL).body(gone).unwrap();
+            let (span, _) = tokio::join!(span_of(service, request), connection);
+            vec![(span, asked(PLAIN_URL))]
+        })
+    }),
 ];
+
+/// Sees to it that an HTTP/2 connection is gone when a request has been taken, and not yet sent.
+#[derive(Clone, Default)]
+struct Gone(Arc<Mutex<Line>>);
+
+#[derive(Default)]
+struct Line {
+    server: Option<DuplexStream>,
+    tasks: Vec<BoxFuture<'static, ()>>,
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Gone {
+    fn execute(&self, task: F) {
+        self.0.lock().unwrap().tasks.push(Box::pin(task.map(drop)));
+    }
+}
+
+/// A body that is there to be asked whether it is empty, which is in between.
+impl http_body::Body for Gone {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let mut line = self.0.lock().unwrap();
+        line.server = None;
+        for task in &mut line.tasks {
+            let _ = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        }
+        true
+    }
+}
 
 /// What reqwest, or its caller, makes of a response that is there.
 const RESPONSES: &[Case] = &[

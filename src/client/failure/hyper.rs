@@ -10,13 +10,12 @@ use hyper_util::client::legacy;
 use crate::client::failure::{
     chain::{chain, ends, find},
     text::Text,
-    word::{INVALID_REQUEST, OF_CONNECTION, RESPONSE_ENDED, Word, of_kind},
+    word::{CONNECTION_CLOSED, INVALID_REQUEST, OF_CONNECTION, RESPONSE_ENDED, Word, of_kind},
 };
 
 const PROXY_TUNNEL_ERROR: &str = "proxy_tunnel_error";
 const SECURE_CONNECTION_ERROR: &str = "secure_connection_error";
 const CONNECTION_ERROR: &str = "connection_error";
-const CONNECTION_CLOSED: &str = "connection_closed";
 const INVALID_RESPONSE: &str = "invalid_response";
 const REQUEST_BODY_ERROR: &str = "request_body_error";
 

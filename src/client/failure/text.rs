@@ -6,13 +6,13 @@ use std::{
 };
 
 use crate::client::failure::word::{
-    INVALID_REQUEST, NAME_RESOLUTION_ERROR, RESPONSE_ENDED, TIMEOUT,
+    CONNECTION_CLOSED, INVALID_REQUEST, NAME_RESOLUTION_ERROR, RESPONSE_ENDED, TIMEOUT,
 };
 
 /// What an error of a type displays that is private, or of a crate that we do not depend on, and
 /// its word. There is no other way to know them; the tests have each text from the type itself.
 /// They are compared as a whole, so what a peer wrote cannot come after one of them.
-const TEXTS: [(&str, &str); 14] = [
+const TEXTS: [(&str, &str); 15] = [
     // `Elapsed` of tower and of tokio, `TimeoutError` of tower-http, `TimeoutExpired` of tonic,
     // and the `TimedOut` that both hyper and reqwest have.
     ("request timed out", TIMEOUT),
@@ -32,8 +32,9 @@ const TEXTS: [(&str, &str); 14] = [
     ("invalid dns name", INVALID_REQUEST),
     // `Overloaded` of tower.
     ("service overloaded", "overloaded"),
-    // What h2 says where the connection ended, as HTTP/1 does.
+    // What h2 says where the connection ended, as HTTP/1 does, after and before a request was sent.
     ("stream closed because of a broken pipe", RESPONSE_ENDED),
+    ("connection closed because of a broken pipe", CONNECTION_CLOSED),
 ];
 
 /// The word for what this error displays.

@@ -19,6 +19,7 @@ use crate::{
 // What more than one rule says. The names are .NET's, where its table has one.
 pub(super) const TIMEOUT: &str = "timeout";
 pub(super) const NAME_RESOLUTION_ERROR: &str = "name_resolution_error";
+pub(super) const CONNECTION_CLOSED: &str = "connection_closed";
 pub(super) const RESPONSE_ENDED: &str = "response_ended";
 pub(super) const INVALID_REQUEST: &str = "invalid_request";
 
