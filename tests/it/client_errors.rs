@@ -47,7 +47,8 @@ use tower_telemetry::client::{ClientTrace, SpanEnd};
 use crate::support::{
     client,
     recorder::{Described, Recorder},
-    upstream::{Act, Clients, Gate, Reason, Upstream, answer, head, redirect, refusing},
+    tls::Clients,
+    upstream::{Act, Gate, Reason, Upstream, answer, head, redirect, refusing},
 };
 
 // Words that more than one row has.

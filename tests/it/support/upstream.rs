@@ -31,7 +31,7 @@ use self::{
     form::{Form, go_away, read_request},
     line::Line,
 };
-use crate::support::tls;
+use crate::support::tls::{self, Clients};
 
 mod form;
 mod line;
