@@ -61,6 +61,7 @@ const CLOSED: &str = "connection_closed";
 const ENDED: &str = "response_ended";
 const NO_HTTP: &str = "invalid_response";
 const PROTOCOL: &str = "http_protocol_error";
+const DECODE: &str = "decode_error";
 const BODY: &str = "response_body_error";
 const REQUEST: &str = "invalid_request";
 
@@ -149,6 +150,7 @@ fn begun(headers: &[(&'static str, &str)], gate: Gate, then: Act) -> Vec<Act> {
     vec![head(200, headers), Act::Data("ab".into()), Act::Wait(gate), then]
 }
 
+const GZIP: &[(&str, &str)] = &[("content-encoding", "gzip")];
 const FIVE: &[(&str, &str)] = &[("content-length", "5")];
 const UNTIL_CLOSE: &[(&str, &str)] = &[("connection", "close")];
 const GARBAGE: Act = Act::Raw("220 mail.example ESMTP\r\n\r\n");
@@ -569,6 +571,28 @@ const RESPONSES: &[Case] = &[
             vec![(span_of(strict, reqwest_get(&url)).await, asked(&url))]
         })
     }),
+    case("says that it is packed, and is not", DECODE, || packed(vec![Act::Data("text".into())])),
+    case("is packed, and is not all there", DECODE, || {
+        packed(vec![Act::Data("\x1f".into()), Act::End])
+    }),
+    // What cannot be unpacked for want of the rest has broken off.
+    case("is packed, and breaks off", ENDED, || packed(vec![Act::Data("\x1f".into()), Act::Close])),
+    case("is read inside of the layer, and is not packed", DECODE, || {
+        Box::pin(async {
+            let upstream = Upstream::http1([vec![head(200, GZIP), Act::Data("text".into())]]).await;
+            let client = client::builder().gzip(true).build().unwrap();
+            let service = service_fn(|request| {
+                let answer = client.execute(request);
+                async { answer.await?.bytes().await.map(|_| reqwest::Response::from(response())) }
+            });
+            let url = upstream.url("/");
+            vec![(span_of(service, reqwest_get(&url)).await, asked(&url))]
+        })
+    }),
+    // Of this its unpacker does not say more than that it is an error.
+    case("is packed, and is broken inside", BODY, || {
+        packed(vec![Act::Data(Bytes::from_static(b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xff\xff"))])
+    }),
     case("fails in an unknown way", BODY, || with_body_that_fails(|| "as it was told to".into())),
     case("fails in a circle", BODY, || with_body_that_fails(|| Circle.into())),
 ];
@@ -871,6 +895,19 @@ where
     let span = span_by(SpanEnd::Body, service, request(&url), tokio::time::pause).await;
     tokio::time::resume();
     (span, answered(with_peer(asked(&url), upstream.address), Http1))
+}
+
+/// A response of chunks that says that it is packed, to who unpacks it.
+fn packed(chunks: Vec<Act>) -> Played {
+    Box::pin(async {
+        let mut script = vec![head(200, GZIP)];
+        script.extend(chunks);
+        let upstream = Upstream::http1([script]).await;
+        let client = client::builder().gzip(true).build().unwrap();
+        let url = upstream.url("/");
+        let expected = answered(with_peer(asked(&url), upstream.address), Http1);
+        vec![(span_of(client, reqwest_get(&url)).await, expected)]
+    })
 }
 
 /// A response of reqwest's that came over no connection.

@@ -22,6 +22,8 @@ pub(super) const NAME_RESOLUTION_ERROR: &str = "name_resolution_error";
 pub(super) const CONNECTION_CLOSED: &str = "connection_closed";
 pub(super) const RESPONSE_ENDED: &str = "response_ended";
 pub(super) const INVALID_REQUEST: &str = "invalid_request";
+#[cfg(feature = "reqwest")]
+const DECODE_ERROR: &str = "decode_error";
 
 /// The kinds that only an operating system gives. Of any other it is what a library means by it:
 /// `InvalidData` may be a bad certificate, a bad response, or a bad file.
@@ -137,11 +139,15 @@ fn of_reqwest(error: &(dyn Error + 'static)) -> Word {
     let is = |kind: fn(&reqwest::Error) -> bool| {
         chain(error).filter_map(|link| link.downcast_ref()).any(kind)
     };
-    // A body that breaks off cannot be decoded either.
     if is(reqwest::Error::is_body) {
-        Some("response_body_error".into())
+        // To reqwest a body that cannot be unpacked is one that fails, with its unpacker's error.
+        // The error of one that breaks off is hyper's, which is asked before.
+        let unpacking = find::<io::Error>(error).is_some_and(|error| {
+            matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
+        });
+        Some(if unpacking { DECODE_ERROR } else { "response_body_error" }.into())
     } else if is(reqwest::Error::is_decode) {
-        Some("decode_error".into())
+        Some(DECODE_ERROR.into())
     } else {
         // The caller has made an error of a response.
         Some(find::<reqwest::Error>(error)?.status()?.as_str().to_owned().into())

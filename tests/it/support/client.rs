@@ -18,9 +18,9 @@ pub(crate) fn local() -> reqwest::Client {
     builder().build().unwrap()
 }
 
-/// The same, to be set up further.
+/// The same, to be set up further. It asks for nothing that it would unpack by itself.
 pub(crate) fn builder() -> ClientBuilder {
-    reqwest::Client::builder().no_proxy()
+    reqwest::Client::builder().no_proxy().no_gzip()
 }
 
 /// The same, over TLS too. It trusts nobody but this one, and speaks what is agreed on, unless it
