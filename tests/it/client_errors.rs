@@ -1,6 +1,9 @@
 //! What a client's span says of real failures, under hyper-util's client and under reqwest's.
+//!
+//! The words are held to the docs, `src/client/failure/words.md`, and the docs to them.
 
 use std::{
+    collections::BTreeSet,
     convert::Infallible,
     error::Error,
     fmt,
@@ -597,6 +600,8 @@ const RESPONSES: &[Case] = &[
     case("fails in a circle", BODY, || with_body_that_fails(|| Circle.into())),
 ];
 
+const CASES: &[&[Case]] = &[CONNECTING, TIMEOUTS, PROXIES, REQUESTS, CONNECTIONS, RESPONSES];
+
 /// What a connector says that is no `io::Error`.
 const CONNECTORS: &[(&str, &str)] = &[
     // native-tls, over OpenSSL 3, of text, of a certificate of nobody's, and of an end.
@@ -1067,4 +1072,22 @@ async fn an_operating_system_is_believed_by_kind_or_by_number() {
         let span = span_of(service, get(PLAIN_URL)).await;
         assert_eq!(span, asked(PLAIN_URL).failed(word), "{kind:?}");
     }
+}
+
+#[test]
+fn every_word_is_in_the_docs_once_and_no_other() {
+    let tables = SCRIPTED.iter().map(|row| row.word);
+    let tables = tables.chain(CASES.iter().copied().flatten().map(|case| case.word));
+    let tables = tables.chain(AT_ONCE.iter().flat_map(|row| row.words).copied());
+    let tables = tables.chain(CONNECTORS.iter().map(|row| row.1));
+    let tables = tables.chain(SYSTEMS.iter().chain(ALONE).map(|row| row.1));
+    let tables: BTreeSet<_> = tables.collect();
+
+    let docs = include_str!("../../src/client/failure/words.md");
+    // The first is the head, the second a line.
+    let cells = docs.lines().skip(2).map(|row| row.split('|').nth(1).unwrap());
+    let words: Vec<_> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let unique: BTreeSet<_> = words.iter().copied().collect();
+    assert_eq!(unique.len(), words.len(), "a word is there twice: {words:?}");
+    assert_eq!(unique, tables);
 }
