@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use opentelemetry::{Context, trace::TraceContextExt};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SimpleSpanProcessor};
 use tower::{Layer, Service, service_fn};
-use tower_telemetry::{ClientTraceLayer, PropagationLayer, Telemetry, TraceLayer};
+use tower_telemetry::{ClientTraceLayer, PropagationLayer, Telemetry, TraceLayer, client::inject};
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -83,4 +83,17 @@ fn globals_are_looked_up_when_a_layer_serves() {
         let expected = format!("00-{}-{}-01", span.trace_id(), span.span_id());
         assert_eq!(header, expected);
     }
+
+    // Whoever has no layer writes by hand, in place of what was there.
+    let (_, cx) = serve();
+    let span = cx.span().span_context().clone();
+    let mut headers = HeaderMap::new();
+    for old in ["old", "older"] {
+        headers.append("traceparent", HeaderValue::from_static(old));
+    }
+    inject(&cx.with_telemetry_suppressed(), &mut headers);
+    assert_eq!(headers["traceparent"], "old");
+    inject(&cx, &mut headers);
+    let lines: Vec<_> = headers.get_all("traceparent").iter().collect();
+    assert_eq!(lines, [&format!("00-{}-{}-01", span.trace_id(), span.span_id())]);
 }

@@ -36,7 +36,8 @@
 //!
 //! # Example: reqwest
 //!
-//! With the feature `reqwest` a client is wrapped as it is, alone or among other layers:
+//! With the feature `reqwest` a client is wrapped as it is, alone or among other layers (here with
+//! tower's features `timeout` and `util`):
 //!
 #![cfg_attr(feature = "reqwest", doc = "```")]
 #![cfg_attr(not(feature = "reqwest"), doc = "```text")]

@@ -37,7 +37,9 @@ use crate::{
 ///
 /// [baggage]: opentelemetry::baggage
 pub fn inject(cx: &Context, headers: &mut HeaderMap) {
-    Permit { context: true, baggage: false }.inject(&Propagator::global(), cx, headers);
+    if !cx.is_telemetry_suppressed() {
+        Permit { context: true, baggage: false }.inject(&Propagator::global(), cx, headers);
+    }
 }
 
 /// Writes the current span's context into the headers of each request. See the
