@@ -18,7 +18,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{
-    FutureExt,
+    FutureExt, StreamExt,
     future::{BoxFuture, LocalBoxFuture},
     stream,
 };
@@ -40,7 +40,11 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use tokio::{io::DuplexStream, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    net::TcpStream,
+    sync::oneshot,
+};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
@@ -157,6 +161,8 @@ const GZIP: &[(&str, &str)] = &[("content-encoding", "gzip")];
 const FIVE: &[(&str, &str)] = &[("content-length", "5")];
 const UNTIL_CLOSE: &[(&str, &str)] = &[("connection", "close")];
 const GARBAGE: Act = Act::Raw("220 mail.example ESMTP\r\n\r\n");
+/// More than there are numbers for, as a chunk's size.
+const HUGE: Act = Act::Raw("fffffffffffffffff\r\n");
 const HALF_A_HEAD: Act = Act::Raw("HTTP/1.1 200 OK\r\ncontent-le");
 const SETTINGS: Act = Act::Raw("\0\0\0\x04\0\0\0\0\0");
 const REFUSED: Act = Act::RstStream(Reason::RefusedStream);
@@ -191,6 +197,7 @@ const SCRIPTED: &[Scripted] = &[
     read(HTTP1, "resets instead of closing", |gate| begun(UNTIL_CLOSE, gate, Act::Reset), RESET),
     read(TLS, "closes below TLS in the body", |gate| begun(FIVE, gate, Act::Cut), ENDED),
     read(HTTP1, "bad size of a chunk", |gate| begun(&[], gate, Act::Raw("5!\r\n")), NO_HTTP),
+    read(HTTP1, "huge size of a chunk", |gate| begun(&[], gate, HUGE), NO_HTTP),
     read(HTTP1, "bad end of a chunk", |gate| begun(&[], gate, Act::Raw("1\r\nabc")), NO_HTTP),
     read(HTTP2, "resets the stream in the body", |gate| begun(&[], gate, FAILED), PROTOCOL),
     read(HTTP2, "gives up in the body", |gate| begun(&[], gate, GOAWAY), PROTOCOL),
@@ -323,6 +330,12 @@ const TIMEOUTS: &[Case] = &[
             vec![(span, asked(&url))]
         })
     }),
+    case("that of a connection to a proxy", TIMEOUT, || {
+        let timed_out = || io::Error::from(ErrorKind::TimedOut);
+        let connector = service_fn(move |_: Uri| ready(Err::<TokioIo<TcpStream>, _>(timed_out())));
+        let legacy = connecting(Tunnel::new(Uri::from_static(PLAIN_URL), connector));
+        Box::pin(async { vec![(span_of(legacy, get(TLS_URL)).await, asked(TLS_URL))] })
+    }),
     case("a ping that is not answered", TIMEOUT, || {
         Box::pin(async {
             let upstream = Upstream::http1([vec![Act::AtOnce, SETTINGS, Act::Hang]]).await;
@@ -431,20 +444,10 @@ const REQUESTS: &[Case] = &[
         )
     }),
     case("of which the body fails", "request_body_error", || {
-        Box::pin(async {
-            let mut played = Vec::new();
-            for over in ALL {
-                let (upstream, root) = Server::Fitting.start(*over, vec![]).await;
-                let url = upstream.url("/");
-                let expected = || as_method("POST", with_peer(asked(&url), upstream.address));
-                let request = Request::post(&url).body(broken()).unwrap();
-                played.push((span_of(over.legacy(root.as_ref()), request).await, expected()));
-                let mut request = reqwest::Request::new(Method::POST, url.parse().unwrap());
-                *request.body_mut() = Some(reqwest::Body::wrap(broken()));
-                played.push((span_of(over.reqwest(root.as_ref()), request).await, expected()));
-            }
-            played
-        })
+        Box::pin(async { with_bodies_that_fail_by(ErrorKind::ConnectionReset).await })
+    }),
+    case("of which the body takes too long", "request_body_error", || {
+        Box::pin(async { with_bodies_that_fail_by(ErrorKind::TimedOut).await })
     }),
     // No connection was asked for.
     case("that is shed", "overloaded", || {
@@ -459,7 +462,7 @@ const REQUESTS: &[Case] = &[
     }),
 ];
 
-/// What becomes of a connection of hyper's own. No peer is known to it.
+/// What becomes of a connection of hyper's own, of which no peer is known.
 const CONNECTIONS: &[Case] = &[
     case("gone with the request", CLOSED, || {
         Box::pin(async {
@@ -499,6 +502,54 @@ const CONNECTIONS: &[Case] = &[
                 }
             });
             vec![(span_of(service, get(PLAIN_URL)).await, asked(PLAIN_URL))]
+        })
+    }),
+    // Of what a connector asks for itself it is its client that knows more.
+    case("gone in the connector", CONNECTION, || {
+        let connector = service_fn(|_: Uri| {
+            Box::pin(async {
+                let (io, _server) = tokio::io::duplex(1024);
+                let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await?;
+                drop(connection);
+                sender.send_request(get(PLAIN_URL)).await?;
+                Err::<TokioIo<TcpStream>, _>(BoxError::from("it was answered"))
+            })
+        });
+        let legacy = connecting(connector);
+        Box::pin(async { vec![(span_of(legacy, get(PLAIN_URL)).await, asked(PLAIN_URL))] })
+    }),
+    case("broken by an error that is its own cause", CLOSED, || {
+        Box::pin(async {
+            let circle = io::Error::other(Circle);
+            let reader = tokio_test::io::Builder::new().read_error(circle).build();
+            let io = tokio::io::join(reader, tokio::io::sink());
+            let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.unwrap();
+            let service = service_fn(|request| sender.send_request(request));
+            let (span, _) = tokio::join!(span_of(service, get(PLAIN_URL)), connection);
+            vec![(span, asked(PLAIN_URL))]
+        })
+    }),
+    // The response is there, and is not read on, since the connection is of no use any more.
+    case("broken by the body of the request", CONNECTION, || {
+        Box::pin(async {
+            let (io, mut server) = tokio::io::duplex(1024);
+            let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.unwrap();
+            let service = service_fn(|request| sender.send_request(request));
+            let (tell, told) = oneshot::channel();
+            let frames = [told.map(|_| Err::<Frame<Bytes>, _>(io::Error::other("as told")))];
+            let body = StreamBody::new(stream::iter(frames).then(|frame| frame));
+            let request = Request::get(PLAIN_URL).body(body).unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab";
+            let on_head = || tell.send(()).unwrap();
+            let (span, _, _) = tokio::join!(
+                span_by(SpanEnd::Body, service, request, on_head),
+                connection,
+                async {
+                    server.read_u8().await.unwrap();
+                    server.write_all(answer).await.unwrap();
+                }
+            );
+            vec![(span, answered(asked(PLAIN_URL), Http1))]
         })
     }),
     case("gone between poll and send", CLOSED, || {
@@ -617,7 +668,7 @@ const CONNECTORS: &[(&str, &str)] = &[
     ),
     ("unexpected EOF", SECURE),
     ("error: no SSL routines:", CONNECTION),
-    ("fatal: 0A00010B:SSL routines:", CONNECTION),
+    ("fatal:0A00010B:SSL routines:", CONNECTION),
     ("no tunnel error: ", CONNECTION),
     ("no SOCKS error: ", CONNECTION),
     ("an unsupported scheme ", CONNECTION),
@@ -674,11 +725,6 @@ fn empty() -> Body {
 fn failing(error: BoxError) -> Body {
     let begun = Frame::data(Bytes::from_static(b"begun"));
     BodyExt::boxed(StreamBody::new(stream::iter([Ok(begun), Err(error)])))
-}
-
-/// One that fails like a connection.
-fn broken() -> Body {
-    failing(io::Error::from(ErrorKind::ConnectionReset).into())
 }
 
 fn response() -> Response<String> {
@@ -902,6 +948,23 @@ where
     (span, answered(with_peer(asked(&url), upstream.address), Http1))
 }
 
+/// Requests that both clients begin to send, over everything.
+async fn with_bodies_that_fail_by(kind: ErrorKind) -> Vec<(Described, Described)> {
+    let mut played = Vec::new();
+    for over in ALL {
+        let (upstream, root) = Server::Fitting.start(*over, vec![]).await;
+        let (url, root) = (upstream.url("/"), root.as_ref());
+        let body = || failing(io::Error::from(kind).into());
+        let expected = || as_method("POST", with_peer(asked(&url), upstream.address));
+        let request = Request::post(&url).body(body()).unwrap();
+        played.push((span_of(over.legacy(root), request).await, expected()));
+        let mut request = reqwest::Request::new(Method::POST, url.parse().unwrap());
+        *request.body_mut() = Some(reqwest::Body::wrap(body()));
+        played.push((span_of(over.reqwest(root), request).await, expected()));
+    }
+    played
+}
+
 /// A response of chunks that says that it is packed, to who unpacks it.
 fn packed(chunks: Vec<Act>) -> Played {
     Box::pin(async {
@@ -1018,7 +1081,7 @@ async fn a_request_that_cannot_be_sent_is_called_that() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_gone_is_called_that() {
+async fn a_connection_that_is_of_no_use_any_more_is_called_that() {
     plays(CONNECTIONS).await;
 }
 
