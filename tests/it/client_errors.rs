@@ -538,7 +538,7 @@ const CONNECTIONS: &[Case] = &[
             let (tell, told) = oneshot::channel();
             let frames = [told.map(|_| Err::<Frame<Bytes>, _>(io::Error::other("as told")))];
             let body = StreamBody::new(stream::iter(frames).then(|frame| frame));
-            let request = Request::get(PLAIN_URL).body(body).unwrap();
+            let request = Request::post(PLAIN_URL).body(body).unwrap();
             let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab";
             let on_head = || tell.send(()).unwrap();
             let (span, _, _) = tokio::join!(
@@ -549,7 +549,7 @@ const CONNECTIONS: &[Case] = &[
                     server.write_all(answer).await.unwrap();
                 }
             );
-            vec![(span, answered(asked(PLAIN_URL), Http1))]
+            vec![(span, as_method("POST", answered(asked(PLAIN_URL), Http1)))]
         })
     }),
     case("gone between poll and send", CLOSED, || {
