@@ -97,6 +97,9 @@ impl Propagator {
 
     /// Takes baggage away, if that is the propagator's to write.
     pub(crate) fn clear_baggage(&self, headers: &mut HeaderMap) {
+        if !headers.contains_key(BAGGAGE) {
+            return;
+        }
         self.with_fields(|field| {
             if field.eq_ignore_ascii_case(BAGGAGE) {
                 headers.remove(BAGGAGE);

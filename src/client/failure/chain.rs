@@ -66,10 +66,3 @@ pub(super) fn chain<'a>(
 pub(super) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     chain(error).find_map(|link| link.downcast_ref())
 }
-
-/// Whether the chain has an end, as far as is looked. The predicates of hyper and reqwest that
-/// follow the sources never return from a circle.
-#[cfg(feature = "hyper-util")]
-pub(super) fn ends(error: &(dyn Error + 'static)) -> bool {
-    chain(error).count() < LINKS
-}

@@ -8,7 +8,7 @@ use std::{
 use hyper_util::client::legacy;
 
 use crate::client::failure::{
-    chain::{chain, ends, find},
+    chain::{chain, find},
     text::Text,
     word::{CONNECTION_CLOSED, INVALID_REQUEST, OF_CONNECTION, RESPONSE_ENDED, Word, of_kind},
 };
@@ -43,10 +43,6 @@ pub(super) fn of_caller(error: &hyper::Error) -> Option<&'static str> {
     }
     let of_body = error.is_body_write_aborted() || error.source().is_some();
     Some(if of_body { REQUEST_BODY_ERROR } else { INVALID_REQUEST })
-}
-
-pub(super) fn is_timeout(error: &(dyn Error + 'static)) -> bool {
-    ends(error) && find::<hyper::Error>(error).is_some_and(hyper::Error::is_timeout)
 }
 
 /// From hyper-util's error downwards, if it is that there was no connection.

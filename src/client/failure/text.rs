@@ -5,9 +5,9 @@ use std::{
     fmt::{self, Write},
 };
 
-use crate::client::failure::word::{
-    CONNECTION_CLOSED, INVALID_REQUEST, NAME_RESOLUTION_ERROR, RESPONSE_ENDED, TIMEOUT,
-};
+use crate::client::failure::word::{CONNECTION_CLOSED, INVALID_REQUEST, RESPONSE_ENDED, TIMEOUT};
+
+const NAME_RESOLUTION_ERROR: &str = "name_resolution_error";
 
 /// What an error of a type displays that is private, or of a crate that we do not depend on, and
 /// its word. There is no other way to know them; the tests have each text from the type itself.

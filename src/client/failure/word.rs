@@ -18,7 +18,6 @@ use crate::{
 
 // What more than one rule says. The names are .NET's, where its table has one.
 pub(super) const TIMEOUT: &str = "timeout";
-pub(super) const NAME_RESOLUTION_ERROR: &str = "name_resolution_error";
 pub(super) const CONNECTION_CLOSED: &str = "connection_closed";
 pub(super) const RESPONSE_ENDED: &str = "response_ended";
 pub(super) const INVALID_REQUEST: &str = "invalid_request";
@@ -54,7 +53,6 @@ const RULES: &[Rule] = &[
     // A proxy may have been refused or not found, but not the server that the span names.
     #[cfg(feature = "hyper-util")]
     hyper::of_connector,
-    of_name_resolution,
     of_text,
     // What the operating system says is more than that connecting or reading has failed.
     of_system,
@@ -76,7 +74,6 @@ pub(super) fn word(error: &(dyn Error + 'static)) -> Word {
 pub(super) fn of_kind(kind: ErrorKind) -> Word {
     match kind {
         ErrorKind::Other => None,
-        ErrorKind::TimedOut => Some(TIMEOUT.into()),
         // What an operating system's code is where the standard library has no kind for it, too many
         // open files for one. On a stable compiler it has no name but this.
         kind => Some(error_kind::word(kind)).filter(|word| word != "uncategorized").map(Into::into),
@@ -109,15 +106,7 @@ fn of_timeout(error: &(dyn Error + 'static)) -> Word {
             |error| error.kind() == ErrorKind::TimedOut,
         )
     };
-    let timed_out = chain(error).any(says_so);
-    #[cfg(feature = "hyper-util")]
-    let timed_out = timed_out || hyper::is_timeout(error);
-    timed_out.then_some(TIMEOUT.into())
-}
-
-fn of_name_resolution(error: &(dyn Error + 'static)) -> Word {
-    let unresolved = chain(error).any(|link| told(link) == Some(NAME_RESOLUTION_ERROR));
-    unresolved.then_some(NAME_RESOLUTION_ERROR.into())
+    chain(error).any(says_so).then_some(TIMEOUT.into())
 }
 
 fn of_text(error: &(dyn Error + 'static)) -> Word {
