@@ -21,6 +21,10 @@ pub(crate) const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
 pub(crate) const NETWORK_PEER_PORT: &str = "network.peer.port";
 pub(crate) const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
 pub(crate) const NETWORK_TRANSPORT: &str = "network.transport";
+pub(crate) const RPC_METHOD: &str = "rpc.method";
+pub(crate) const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
+pub(crate) const RPC_STATUS_CODE: &str = "rpc.status_code";
+pub(crate) const RPC_SYSTEM_NAME: &str = "rpc.system.name";
 pub(crate) const SERVER_ADDRESS: &str = "server.address";
 pub(crate) const SERVER_PORT: &str = "server.port";
 pub(crate) const URL_FULL: &str = "url.full";
@@ -40,6 +44,14 @@ pub(crate) const OTHER: &str = "_OTHER";
 pub(crate) const REQUEST_HEADER: &str = "http.request.header.";
 /// Before the name of a response's header that is captured.
 pub(crate) const RESPONSE_HEADER: &str = "http.response.header.";
+/// Before the key of a call's metadata that is captured.
+pub(crate) const RPC_REQUEST_METADATA: &str = "rpc.request.metadata.";
+/// Before the key of a call's metadata that is captured, whether it came with the head or with the
+/// trailers.
+pub(crate) const RPC_RESPONSE_METADATA: &str = "rpc.response.metadata.";
+
+/// What [`RPC_STATUS_CODE`] was called until version 1.44 of the conventions.
+pub(crate) const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
 
 /// How long the service took to answer, in seconds, where the span goes on until the response has
 /// ended. The conventions have no name for it, so it has ours.
@@ -80,16 +92,50 @@ const LATE: [&str; 12] = [
     NETWORK_TRANSPORT,
 ];
 
-/// Whether a layer writes `key` after the span's start, or may do so under an old name.
-pub(crate) fn is_written_late(key: &str) -> bool {
-    LATE.contains(&key)
-        || key == TIME_TO_HEAD
-        || key.starts_with(RESPONSE_HEADER)
-        || [legacy::TARGET, legacy::URL, legacy::HOST].contains(&key)
-        || legacy::RENAMED.iter().any(|(_, old)| *old == key)
+/// The same, of the span of a gRPC call.
+const BEFORE_CALL: [&str; 5] =
+    [RPC_METHOD, RPC_METHOD_ORIGINAL, RPC_SYSTEM_NAME, SERVER_ADDRESS, SERVER_PORT];
+
+const LATE_IN_CALL: [&str; 9] = [
+    ERROR_TYPE,
+    HTTP_RESPONSE_STATUS_CODE,
+    NETWORK_LOCAL_ADDRESS,
+    NETWORK_LOCAL_PORT,
+    NETWORK_PEER_ADDRESS,
+    NETWORK_PEER_PORT,
+    NETWORK_TRANSPORT,
+    RPC_RESPONSE_STATUS_CODE,
+    RPC_STATUS_CODE,
+];
+
+/// Whose conventions a span follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Convention {
+    Http,
+    Rpc,
 }
 
-/// Whether a layer writes `key` at all.
-pub(crate) fn is_ours(key: &str) -> bool {
-    BEFORE_START.contains(&key) || key.starts_with(REQUEST_HEADER) || is_written_late(key)
+impl Convention {
+    /// Whether a layer writes `key` after the span's start, or may do so under an old name.
+    pub(crate) fn is_written_late(self, key: &str) -> bool {
+        let of_convention = match self {
+            Self::Http => {
+                LATE.contains(&key)
+                    || key.starts_with(RESPONSE_HEADER)
+                    || [legacy::TARGET, legacy::URL, legacy::HOST].contains(&key)
+                    || legacy::RENAMED.iter().any(|(_, old)| *old == key)
+            }
+            Self::Rpc => LATE_IN_CALL.contains(&key) || key.starts_with(RPC_RESPONSE_METADATA),
+        };
+        of_convention || key == TIME_TO_HEAD
+    }
+
+    /// Whether a layer writes `key` at all.
+    pub(crate) fn is_ours(self, key: &str) -> bool {
+        let before_start = match self {
+            Self::Http => BEFORE_START.contains(&key) || key.starts_with(REQUEST_HEADER),
+            Self::Rpc => BEFORE_CALL.contains(&key) || key.starts_with(RPC_REQUEST_METADATA),
+        };
+        before_start || self.is_written_late(key)
+    }
 }

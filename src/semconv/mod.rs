@@ -7,6 +7,7 @@
 
 pub(crate) mod error_kind;
 pub(crate) mod forwarded;
+pub(crate) mod grpc;
 pub(crate) mod host;
 pub(crate) mod keys;
 pub(crate) mod legacy;
