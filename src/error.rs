@@ -53,7 +53,7 @@ impl BuildError {
         Self::new(setting, without_secrets(url), reason)
     }
 
-    #[cfg(feature = "otlp-http")]
+    #[cfg(any(feature = "grpc-descriptors", feature = "otlp-http"))]
     pub(crate) fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.0.source = Some(Box::new(source));
         self

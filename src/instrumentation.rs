@@ -5,7 +5,7 @@ use std::env::{self, VarError};
 use crate::{
     error::Warning,
     exchange::{capture::HeaderSelector, given::Given},
-    semconv::method::KnownMethods,
+    semconv::{legacy::LegacyNames, method::KnownMethods},
 };
 
 /// The settings of layers that [the conventions][methods] and [other instrumentation][headers] take
@@ -17,8 +17,10 @@ use crate::{
 pub(crate) struct Instrumentation {
     pub(crate) server: Given,
     pub(crate) client: Given,
+    pub(crate) legacy_grpc_names: Option<LegacyNames>,
 }
 
+const STABILITY_OPT_IN: &str = "OTEL_SEMCONV_STABILITY_OPT_IN";
 const KNOWN_METHODS: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
 const CLIENT_REQUEST: &str = "OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS";
 const CLIENT_RESPONSE: &str = "OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS";
@@ -32,6 +34,11 @@ impl Instrumentation {
         mut variable: impl FnMut(&'static str) -> Option<String>,
     ) -> (Self, Vec<Warning>) {
         let mut warnings = Vec::new();
+        let legacy_grpc_names = variable(STABILITY_OPT_IN).and_then(|list| {
+            let (names, bad) = grpc_names(&list);
+            warnings.extend(left_out(STABILITY_OPT_IN, bad, "is not known of `rpc`"));
+            names
+        });
         let known_methods = variable(KNOWN_METHODS).map(|list| {
             let (methods, bad) = KnownMethods::from_list(&list);
             warnings.extend(left_out(KNOWN_METHODS, bad, "is no method"));
@@ -51,6 +58,7 @@ impl Instrumentation {
         let read = Self {
             server: side(SERVER_REQUEST, SERVER_RESPONSE),
             client: side(CLIENT_REQUEST, CLIENT_RESPONSE),
+            legacy_grpc_names,
         };
         (read, warnings)
     }
@@ -69,6 +77,27 @@ impl Instrumentation {
         warnings.append(&mut unreadable);
         (read, warnings)
     }
+}
+
+/// What a list of [categories] says of gRPC, and the entries that say what is not known. The other
+/// categories are other instrumentation's. Both names win over the newest, as [the conventions want
+/// it][categories]; `rpc/old` is [Go's] word for the old one alone.
+///
+/// [categories]: https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/
+/// [Go's]: https://pkg.go.dev/go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc
+fn grpc_names(list: &str) -> (Option<LegacyNames>, Vec<&str>) {
+    let entries = || list.split(',').map(str::trim);
+    let has = |word| entries().any(|entry| entry == word);
+    let names = if has("rpc/dup") {
+        Some(LegacyNames::Beside)
+    } else if has("rpc/old") && !has("rpc") {
+        Some(LegacyNames::Instead)
+    } else {
+        None
+    };
+    let known = ["rpc", "rpc/dup", "rpc/old"];
+    let unknown = |entry: &&str| entry.starts_with("rpc/") && !known.contains(entry);
+    (names, entries().filter(unknown).collect())
 }
 
 fn left_out(

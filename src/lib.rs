@@ -58,8 +58,10 @@
 //! | `otlp-http` | [`Otlp`](sdk::export::Otlp): export over OTLP/HTTP (turns on `sdk`) | yes |
 //! | `sdk` | [`Telemetry`] and its builders | through `otlp-http` |
 //! | `console` | `ConsoleExporter`: traces as trees on a terminal (turns on `sdk`) | no |
+//! | `grpc-descriptors` | [`GrpcMethods`] from descriptor sets | no |
 //! | `hyper-util` | the peers and errors of hyper-util's client on client spans | no |
 //! | `reqwest` | the client layers take `reqwest::Request` (turns on `hyper-util`) | no |
+//! | `tonic` | the peers of tonic's server, the errors of its channel (turns on `hyper-util`) | no |
 //!
 //! A feature only adds: items, and readers of what a server or a client knows.
 //!
@@ -96,7 +98,11 @@ pub use self::sdk::{ExportError, ResourceBuilder, SamplerBuilder, Telemetry, Tel
 pub use self::{
     client::{ClientTraceLayer, PropagationLayer},
     error::{BuildError, Warning},
-    exchange::{capture::HeaderSelector, redaction::Redaction},
+    exchange::{
+        capture::HeaderSelector,
+        grpc::{methods::GrpcMethods, settings::Grpc},
+        redaction::Redaction,
+    },
     providers::Providers,
     scope::SCHEMA_URL,
     server::{RouteLayer, TraceLayer},

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::{
-    client::{origin::Origin, propagate::Policy},
+    client::{grpc_target::GrpcTarget, origin::Origin, propagate::Policy},
     exchange::{
         capture::{CapturedHeaders, HeaderSelector},
         classify::Classifier,
         filter::Filter,
         given::Given,
+        grpc::settings::Grpc,
         naming::Naming,
         outcome::Side,
         settings::Settings,
@@ -25,6 +26,7 @@ pub(super) struct Config {
     pub(super) parent_required: bool,
     pub(super) classifier: Option<Classifier>,
     pub(super) origin: Option<Origin>,
+    pub(super) grpc_target: Option<GrpcTarget>,
     pub(super) url_template: Option<Naming>,
     pub(super) span_name: Option<Naming>,
     pub(super) opt_in: OptIn,
@@ -50,16 +52,30 @@ impl Config {
         self.resolve();
     }
 
+    pub(super) fn give_grpc(&mut self, grpc: Grpc) {
+        Arc::make_mut(&mut self.exchange).grpc = grpc;
+        self.resolve();
+    }
+
     pub(super) fn provide(&mut self, providers: Providers) {
         self.providers = providers;
         self.resolve();
+    }
+
+    /// Where requests go whose URL does not say it.
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        let of_target = || self.grpc_target.as_ref().and_then(|target| target.origin.as_ref());
+        self.origin.as_ref().or_else(of_target)
     }
 
     fn resolve(&mut self) {
         let chosen = self.given.or(&self.providers.instrumentation.client);
         self.known_methods = chosen.known_methods;
         self.request_headers = chosen.request_headers;
-        Arc::make_mut(&mut self.exchange).response_headers = chosen.response_headers;
+        let exchange = Arc::make_mut(&mut self.exchange);
+        exchange.response_headers = chosen.response_headers;
+        let found = self.providers.instrumentation.legacy_grpc_names;
+        exchange.legacy_grpc_names = exchange.grpc.legacy_names_or(found);
     }
 }
 
@@ -72,6 +88,7 @@ impl Default for Config {
             parent_required: false,
             classifier: None,
             origin: None,
+            grpc_target: None,
             url_template: None,
             span_name: None,
             opt_in: OptIn::default(),

@@ -3,17 +3,24 @@
 use std::{borrow::Cow, mem, net::SocketAddr};
 
 use http::{Version, header};
-use opentelemetry::{Key, KeyValue, trace::SpanRef};
+use opentelemetry::{Key, KeyValue, StringValue, trace::SpanRef};
 
 use crate::{
     client::{OutgoingRequest, config::Config, seen::Seen},
     exchange::{
         begin::Describe,
-        live::Known,
+        grpc::call::Call,
+        guard::Guard,
+        http::HttpRequest,
+        live::{Kind, Known},
         told::{Route, RouteSource},
     },
     intern,
-    semconv::{keys, method::Folded, url},
+    semconv::{
+        keys::{self, Convention},
+        method::Folded,
+        url,
+    },
 };
 
 /// How many attributes a span has room for at first: all that the defaults write.
@@ -24,6 +31,8 @@ pub(super) struct Description<'a, 'r, R> {
     config: &'a Config,
     seen: &'a Seen<'r, R>,
     method: Folded,
+    /// The call that it is, if it is one.
+    call: Option<Call>,
     name: Cow<'static, str>,
     attributes: Vec<KeyValue>,
     hook_keys: Vec<Key>,
@@ -37,19 +46,53 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
         resend_count: Option<u32>,
     ) -> Self {
         let method = config.known_methods.fold(seen.request.method());
+        let call = Call::of(&seen.head(), &config.exchange);
         let named = config.span_name.as_ref().and_then(|name| name.of(&seen.head()));
-        let name = named.unwrap_or_else(|| method.span_name(seen.template()));
-        let mut description =
-            Self { config, seen, method, name, attributes: Vec::new(), hook_keys: Vec::new() };
-        description.attributes = description.gathered(resend_count);
+        let name = named.unwrap_or_else(|| match &call {
+            Some(call) => call.span_name(),
+            None => method.span_name(seen.template()),
+        });
+        let convention = if call.is_some() { Convention::Rpc } else { Convention::Http };
+        let mut description = Self {
+            config,
+            seen,
+            method,
+            call,
+            name,
+            attributes: Vec::new(),
+            hook_keys: Vec::new(),
+        };
+        description.attributes = match &description.call {
+            Some(call) => {
+                let headers = seen.request.headers();
+                call.attributes(description.channel(), headers, &config.exchange, ROOM)
+            }
+            None => description.gathered(resend_count),
+        };
         description.hook_keys =
-            config.exchange.hooks.request(|| seen.head(), &mut description.attributes);
+            config.exchange.hooks.request(|| seen.head(), &mut description.attributes, convention);
         description
+    }
+
+    /// The server of a call: what the channel's target says, or else the URL.
+    fn channel(&self) -> Option<(StringValue, Option<u16>)> {
+        if let Some(target) = &self.config.grpc_target {
+            return Some(target.server());
+        }
+        let (address, port) = self.server()?;
+        Some((intern::shared(address), port))
+    }
+
+    /// Host and port, which is the scheme's default where none is said.
+    fn server(&self) -> Option<(&str, Option<u16>)> {
+        let origin = self.config.origin();
+        let (address, port) = self.seen.server(origin)?;
+        Some((address, port.or_else(|| url::default_port(self.seen.scheme(origin)))))
     }
 
     fn gathered(&self, resend_count: Option<u32>) -> Vec<KeyValue> {
         let Self { config, seen, .. } = self;
-        let (origin, redaction) = (config.origin.as_ref(), &config.exchange.redaction);
+        let (origin, redaction) = (config.origin(), &config.exchange.redaction);
         let headers = seen.request.headers();
         let mut list = Vec::with_capacity(ROOM);
 
@@ -59,10 +102,9 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
             list.push(KeyValue::new(keys::HTTP_REQUEST_METHOD_ORIGINAL, original));
         }
         list.push(KeyValue::new(keys::URL_FULL, seen.url(origin, redaction)));
-        let scheme = seen.scheme(origin);
-        if let Some((address, port)) = seen.server(origin) {
+        if let Some((address, port)) = self.server() {
             list.push(KeyValue::new(keys::SERVER_ADDRESS, intern::shared(address)));
-            if let Some(port) = port.or_else(|| url::default_port(scheme)) {
+            if let Some(port) = port {
                 list.push(KeyValue::new(keys::SERVER_PORT, i64::from(port)));
             }
         }
@@ -74,7 +116,7 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
         }
         let opt_in = config.opt_in;
         if opt_in.url_scheme {
-            list.push(KeyValue::new(keys::URL_SCHEME, intern::shared(scheme)));
+            list.push(KeyValue::new(keys::URL_SCHEME, intern::shared(seen.scheme(origin))));
         }
         if opt_in.user_agent
             && let Some(agent) = headers.get(header::USER_AGENT)
@@ -100,25 +142,31 @@ impl<R: OutgoingRequest> Describe for Description<'_, '_, R> {
         if !self.attributes.is_empty() {
             span.set_attributes(self.take_attributes());
         }
-        let template = self.seen.template().map(intern::shared);
-        Known {
-            method: self.method,
-            // The template is known from the start, and nobody knows a better one later.
-            named: true,
-            route: template.map(|pattern| Route { source: RouteSource::Handler, pattern }),
-            route_is_written: true,
-            hook_keys: self.hook_keys,
-        }
+        let request = match self.call {
+            Some(call) => Kind::Grpc(call),
+            None => {
+                let template = self.seen.template().map(intern::shared);
+                Kind::Http(HttpRequest {
+                    method: self.method,
+                    route: template.map(|pattern| Route { source: RouteSource::Handler, pattern }),
+                    route_is_written: true,
+                })
+            }
+        };
+        // The template is known from the start, and nobody knows a better one later.
+        Known { request, named: true, hook_keys: self.hook_keys }
     }
 }
 
-/// What only the response tells of the connection: the version that both sides have settled on, and
-/// whose address it was.
+/// What only the response tells of the connection: the version that both sides have settled on,
+/// which goes without saying of a gRPC call, and whose address it was.
 pub(super) fn of_connection(
+    guard: &Guard,
     version: Version,
     peer: Option<SocketAddr>,
 ) -> impl Iterator<Item = KeyValue> {
     url::protocol_version(version)
+        .filter(|_| !guard.is_call())
         .map(|version| KeyValue::new(keys::NETWORK_PROTOCOL_VERSION, version))
         .into_iter()
         .chain(of_peer(peer))

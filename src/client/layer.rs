@@ -14,6 +14,7 @@ use crate::{
     client::{
         ClientTrace, PropagationTargets,
         config::{Config, OptIn},
+        grpc_target::GrpcTarget,
         origin::Origin,
     },
     error::{BuildError, Warning},
@@ -22,6 +23,7 @@ use crate::{
         capture::HeaderSelector,
         classify::Classifier,
         filter::Verdict,
+        grpc::settings::Grpc,
         head::{RequestHead, ResponseHead},
         hooks::Ended,
         naming::Naming,
@@ -359,6 +361,55 @@ impl ClientTraceLayer {
     pub fn with_origin(self, origin: impl AsRef<str>) -> Result<Self, BuildError> {
         let origin = Origin::parse(origin.as_ref())?;
         Ok(self.with(|config| config.origin = Some(origin)))
+    }
+
+    /// What a gRPC channel connects to: its [target], or what tonic's `Endpoint` was made of.
+    /// Default: what the URL says, or [`with_origin`](Self::with_origin); a tonic client's URL says
+    /// nothing unless the client has an origin.
+    ///
+    /// It is `server.address` and `server.port` of calls, [as the conventions want
+    /// it][address]: the host and port behind `dns:`, `ipv4:`, `http:` and the like, the path of a
+    /// socket behind `unix:`, and of what is no single server, such as a list of addresses, the
+    /// whole target. A host is also an [origin](Self::with_origin), unless there is one.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use opentelemetry::KeyValue;
+    /// use tower_telemetry::ClientTraceLayer;
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let layer = ClientTraceLayer::new().with_grpc_target("dns:///inventory:50051")?;
+    /// let request = Request::post("/shop.v1.Inventory/Get")
+    ///     .header("content-type", "application/grpc")
+    ///     .body(String::new())?;
+    /// let span = span_of(layer, request);
+    /// assert!(span.attributes.contains(&KeyValue::new("server.address", "inventory")));
+    /// assert!(span.attributes.contains(&KeyValue::new("server.port", 50051)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If it is empty.
+    ///
+    /// [address]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/#client
+    /// [target]: https://github.com/grpc/grpc/blob/master/doc/naming.md
+    pub fn with_grpc_target(self, target: impl AsRef<str>) -> Result<Self, BuildError> {
+        let target = GrpcTarget::parse(target.as_ref())?;
+        Ok(self.with(|config| config.grpc_target = Some(target)))
+    }
+
+    /// What is recorded of gRPC calls. Default: [`Grpc::new`].
+    ///
+    /// ```
+    /// use tower_telemetry::{ClientTraceLayer, Grpc};
+    ///
+    /// let not_found_is_fine = |status: &str| !matches!(status, "OK" | "NOT_FOUND");
+    /// let layer = ClientTraceLayer::new().with_grpc(Grpc::new().with_failure_by(not_found_is_fine));
+    /// # let _ = layer;
+    /// ```
+    pub fn with_grpc(self, grpc: Grpc) -> Self {
+        self.with(|config| config.give_grpc(grpc))
     }
 
     /// Gives URLs their [templates](crate::client::UrlTemplate), where the caller has given none.

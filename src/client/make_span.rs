@@ -33,9 +33,10 @@ pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) ->
     }
     let seen = Seen::new(request, &cx, config.url_template.as_ref());
     let propagator = &config.providers.propagator;
-    let verdict = config.filter.verdict(seen.request.extensions(), || seen.head());
+    let of_grpc = config.exchange.grpc.verdict(|| seen.head());
+    let verdict = config.filter.verdict(seen.request.extensions(), || seen.head()).and(of_grpc);
     let policy = verdict.has_propagation().then_some(&config.propagation);
-    let permit = policy.map(|policy| policy.permit(&seen, config.origin.as_ref()));
+    let permit = policy.map(|policy| policy.permit(&seen, config.origin()));
     if nested::is_traced(&seen, &cx, propagator) {
         // The span is the outer layer's, but what may not go out is any layer's to say.
         let permit = permit?;
@@ -51,7 +52,7 @@ pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) ->
     let started = wanted.then(|| start(config, &cx, &seen, resend_count, written));
     let (cx, guard) = match started {
         Some(Ok(live)) => {
-            let classifier = config.classifier.as_ref().filter(|_| live.is_recording());
+            let classifier = config.classifier.as_ref().filter(|_| live.is_classified());
             let classification =
                 classifier.and_then(|classifier| as_http(request, |head| classifier.begin(head)));
             (live.cx().clone(), Some(Guard::open(live, classification)))

@@ -283,6 +283,7 @@ mod service;
 mod request;
 mod seen;
 mod origin;
+mod grpc_target;
 mod nested;
 mod make_span;
 mod resend;

@@ -60,7 +60,7 @@ mod sealed {
             let Some(mut guard) = guard else {
                 return self.map(|body| ResponseBody::new(body, None));
             };
-            guard.set_attributes(|| describe::of_connection(self.version(), peer(&self)));
+            guard.set_attributes(|| describe::of_connection(&guard, self.version(), peer(&self)));
             answered(self, &mut guard).map(|body| ResponseBody::new(body, Some(guard)))
         }
     }
@@ -94,8 +94,9 @@ mod sealed {
                 let Some(mut guard) = guard else {
                     return self;
                 };
-                guard
-                    .set_attributes(|| describe::of_connection(self.version(), self.remote_addr()));
+                guard.set_attributes(|| {
+                    describe::of_connection(&guard, self.version(), self.remote_addr())
+                });
                 let length = self.content_length();
                 as_http(&mut self, |head| guard.head(head, length, length == Some(0)));
                 if guard.is_open() { with_body(self, guard) } else { self }

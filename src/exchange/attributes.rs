@@ -2,7 +2,7 @@
 
 use opentelemetry::{Key, KeyValue, Value};
 
-use crate::semconv::keys;
+use crate::semconv::keys::Convention;
 
 /// Takes the attributes that a hook adds to a span.
 ///
@@ -37,19 +37,25 @@ pub struct Attributes<'a> {
     from: usize,
     /// What hooks have set before.
     taken: &'a [Key],
+    /// Which keys are the layer's.
+    convention: Convention,
     before_start: bool,
 }
 
 impl<'a> Attributes<'a> {
     /// Before the start: all of the list may still be changed.
-    pub(crate) fn of_start(list: &'a mut Vec<KeyValue>) -> Self {
-        Self { list, from: 0, taken: &[], before_start: true }
+    pub(crate) fn of_start(list: &'a mut Vec<KeyValue>, convention: Convention) -> Self {
+        Self { list, from: 0, taken: &[], convention, before_start: true }
     }
 
     /// Once the span has started: what is on the list may be added to.
-    pub(crate) fn late(list: &'a mut Vec<KeyValue>, taken: &'a [Key]) -> Self {
+    pub(crate) fn late(
+        list: &'a mut Vec<KeyValue>,
+        taken: &'a [Key],
+        convention: Convention,
+    ) -> Self {
         let from = list.len();
-        Self { list, from, taken, before_start: false }
+        Self { list, from, taken, convention, before_start: false }
     }
 
     /// Adds an attribute, or replaces it where that is [still possible](Self). Else it does
@@ -75,9 +81,9 @@ impl<'a> Attributes<'a> {
             return;
         }
         let layers_own = if self.before_start {
-            keys::is_written_late(key.as_str())
+            self.convention.is_written_late(key.as_str())
         } else {
-            keys::is_ours(key.as_str())
+            self.convention.is_ours(key.as_str())
         };
         if !layers_own && !self.taken.contains(&key) && before.iter().all(|known| known.key != key)
         {
@@ -97,7 +103,7 @@ mod tests {
     #[test]
     fn before_the_start_what_the_request_says_can_be_replaced_and_what_comes_later_cannot() {
         let mut list = vec![KeyValue::new("url.path", "/secret")];
-        let mut attributes = Attributes::of_start(&mut list);
+        let mut attributes = Attributes::of_start(&mut list, Convention::Http);
         attributes.set("url.path", "/");
         attributes.set("client.address", "somebody");
         attributes.set("mine", 1);
@@ -119,11 +125,26 @@ mod tests {
     fn later_only_new_keys_are_taken() {
         let mut list = vec![KeyValue::new("other", 1)];
         let taken = [Key::new("taken")];
-        let mut attributes = Attributes::late(&mut list, &taken);
+        let mut attributes = Attributes::late(&mut list, &taken, Convention::Http);
         for key in ["other", "taken", "url.path", "error.type", "http.target", "mine"] {
             attributes.set(key, 2);
         }
         attributes.set("mine", 3);
         assert_eq!(keys(&list), [("other", "1".to_owned()), ("mine", "3".to_owned())]);
+    }
+
+    #[test]
+    fn the_layers_keys_are_those_of_the_convention_that_a_span_follows() {
+        for (convention, own, free) in [
+            (Convention::Http, ["http.route", "url.path"], ["rpc.method", "rpc.status_code"]),
+            (Convention::Rpc, ["rpc.method", "rpc.status_code"], ["http.route", "url.path"]),
+        ] {
+            let mut list = Vec::new();
+            let mut attributes = Attributes::late(&mut list, &[], convention);
+            for key in own.into_iter().chain(free) {
+                attributes.set(key, 1);
+            }
+            assert_eq!(keys(&list), free.map(|key| (key, "1".to_owned())), "{convention:?}");
+        }
     }
 }

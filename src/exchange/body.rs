@@ -5,7 +5,6 @@ use std::{
     task::{Context as TaskContext, Poll, ready},
 };
 
-use bytes::Buf;
 use http_body::{Body, Frame};
 
 use crate::exchange::{guard::Guard, outcome::Outcome};
@@ -27,7 +26,7 @@ pub(crate) fn poll_frame<B: Body>(
     match &frame {
         Some(Ok(frame)) => {
             if let Some(data) = frame.data_ref() {
-                guard.data(u64::try_from(data.remaining()).unwrap_or(u64::MAX));
+                guard.data(data);
             }
             if let Some(trailers) = frame.trailers_ref() {
                 guard.trailers(trailers);

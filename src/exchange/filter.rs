@@ -130,7 +130,7 @@ impl Verdict {
         self.propagation
     }
 
-    const fn and(self, other: Self) -> Self {
+    pub(crate) const fn and(self, other: Self) -> Self {
         Self {
             span: self.span && other.span,
             metrics: self.metrics && other.metrics,

@@ -2,15 +2,19 @@
 
 use std::{fmt, mem, sync::Arc, thread};
 
+use bytes::Buf;
 use http::{HeaderMap, Response};
 use opentelemetry::{
     Context, KeyValue, SpanId,
     trace::{Status, TraceContextExt},
 };
 
-use crate::exchange::{
-    classify::Classification, contained::contained, head::ResponseHead, live::Live,
-    outcome::Outcome, settings::Settings, span_end::SpanEnd,
+use crate::{
+    exchange::{
+        classify::Classification, contained::contained, grpc::web::Trailers, head::ResponseHead,
+        live::Live, outcome::Outcome, settings::Settings, span_end::SpanEnd,
+    },
+    semconv::grpc::{content_type::Encoding, status::Status as GrpcStatus},
 };
 
 /// Holds one exchange's Context and ends its span, once.
@@ -22,7 +26,14 @@ pub(crate) struct Guard(State);
 enum State {
     /// Not recorded, or not any more: there is a Context, and nothing to end.
     Bare(Context),
-    Open(Arc<Live>, Option<Box<dyn Classification>>),
+    Open(Arc<Live>, Reader),
+}
+
+/// Who looks at the response while it goes by.
+pub(crate) enum Reader {
+    Nobody,
+    Classification(Box<dyn Classification>),
+    Trailers(Box<Trailers>),
 }
 
 impl Guard {
@@ -33,7 +44,7 @@ impl Guard {
 
     /// Of an exchange whose span is open until this guard ends it.
     pub(crate) fn open(live: Arc<Live>, classification: Option<Box<dyn Classification>>) -> Self {
-        Self(State::Open(live, classification))
+        Self(State::Open(live, classification.map_or(Reader::Nobody, Reader::Classification)))
     }
 
     fn cx(&self) -> &Context {
@@ -52,6 +63,20 @@ impl Guard {
 
     pub(crate) fn is_open(&self) -> bool {
         self.live().is_some()
+    }
+
+    /// Whether it is that of a gRPC call that is recorded.
+    pub(crate) fn is_call(&self) -> bool {
+        self.live().is_some_and(|live| live.call().is_some())
+    }
+
+    /// Which status the call has, as far as can be told from what has become of it, unless the
+    /// server has said it.
+    pub(crate) fn set_grpc_status(&self, status: GrpcStatus) {
+        let call = self.live().and_then(Live::call);
+        if let Some(call) = call.filter(|call| call.status().is_none()) {
+            call.set_status(status);
+        }
     }
 
     /// What the layer was told, if the span is open.
@@ -88,35 +113,51 @@ impl Guard {
     /// The response's head is there; `length` is how long its body will be, if it says so. Ends the
     /// span if the head is all that it waits for.
     pub(crate) fn head(&mut self, response: &mut Response<()>, length: Option<u64>, empty: bool) {
-        let State::Open(live, classification) = &mut self.0 else {
+        let State::Open(live, reader) = &mut self.0 else {
             return;
         };
         let after = live.elapsed();
         live.propagate(response.headers_mut());
         live.answered(response.status(), length);
-        if let Some(classification) = classification {
+        if let Reader::Classification(classification) = reader {
             contained(|| classification.head(response));
+        } else if live.call().is_some() {
+            *reader = match Encoding::of(response.headers()) {
+                Some(Encoding::Web) => Reader::Trailers(Box::new(Trailers::of_binary())),
+                Some(Encoding::WebText) => Reader::Trailers(Box::new(Trailers::of_text())),
+                Some(Encoding::Http2) | None => Reader::Nobody,
+            };
         }
         let head = ResponseHead::new(response);
         live.describe_response(&head);
         if empty || live.ends_with_head(response.status()) {
             self.end(Outcome::Complete);
-        } else if live.settings().span_end.of(&head) == SpanEnd::Head {
+        } else if live.span_end(&head) == SpanEnd::Head {
             self.end(Outcome::Answered);
         } else {
             live.goes_on(after);
         }
     }
 
-    /// Another `length` bytes of the response have been handed over.
-    pub(crate) fn data(&self, length: u64) {
-        if let Some(live) = self.live() {
-            live.sent(length);
+    /// Another part of the response has been handed over.
+    pub(crate) fn data(&mut self, data: &impl Buf) {
+        let State::Open(live, reader) = &mut self.0 else {
+            return;
+        };
+        live.sent(u64::try_from(data.remaining()).unwrap_or(u64::MAX));
+        if let Reader::Trailers(reader) = reader
+            && let Some(trailers) = contained(|| reader.read(data)).flatten()
+            && let Some(call) = live.call()
+        {
+            call.answered(&trailers, live.settings());
         }
     }
 
     /// The trailers are there, and with them the end.
     pub(crate) fn trailers(&mut self, trailers: &HeaderMap) {
+        if let Some((live, call)) = self.live().and_then(|live| Some((live, live.call()?))) {
+            call.answered(trailers, live.settings());
+        }
         self.end_with(Outcome::Complete, Some(trailers));
     }
 
@@ -126,14 +167,18 @@ impl Guard {
     }
 
     fn end_with(&mut self, outcome: Outcome, trailers: Option<&HeaderMap>) {
-        let State::Open(live, classification) = &mut self.0 else {
+        let State::Open(live, reader) = &mut self.0 else {
             return;
         };
-        // What broke a response off is a failure without its being asked.
-        let failed = classification
-            .as_mut()
-            .filter(|_| outcome.is_the_responses(live.settings().side))
-            .and_then(|classification| contained(|| classification.failed(trailers)).flatten());
+        let failed = match reader {
+            // What broke a response off is a failure without its being asked.
+            Reader::Classification(classification)
+                if outcome.is_the_responses(live.settings().side) =>
+            {
+                contained(|| classification.failed(trailers)).flatten()
+            }
+            _ => None,
+        };
         let cx = live.cx().clone();
         let State::Open(live, _) = mem::replace(&mut self.0, State::Bare(cx)) else {
             return;

@@ -11,7 +11,7 @@ use crate::{
         contained::contained,
         head::{RequestHead, ResponseHead},
     },
-    semconv::keys,
+    semconv::keys::Convention,
 };
 
 /// How an exchange has ended, as hooks see it.
@@ -36,6 +36,7 @@ pub struct Ended<'a> {
     pub(crate) status_code: Option<StatusCode>,
     pub(crate) error_type: Option<&'a str>,
     pub(crate) route: Option<&'a str>,
+    pub(crate) grpc_status: Option<&'static str>,
     pub(crate) duration: Duration,
     pub(crate) response_size: u64,
 }
@@ -45,6 +46,13 @@ impl<'a> Ended<'a> {
     #[must_use]
     pub fn status_code(&self) -> Option<StatusCode> {
         self.status_code
+    }
+
+    /// The status of a gRPC call, such as `NOT_FOUND`, or `OK`; of any other exchange there is
+    /// none.
+    #[must_use]
+    pub fn grpc_status(&self) -> Option<&'static str> {
+        self.grpc_status
     }
 
     /// The `error.type`, if the exchange has failed; `panic` and, on a server, `cancelled` are two
@@ -93,16 +101,17 @@ impl Hooks {
         &self,
         head: impl FnOnce() -> RequestHead<'a>,
         list: &mut Vec<KeyValue>,
+        convention: Convention,
     ) -> Vec<Key> {
         if self.request.is_empty() {
             return Vec::new();
         }
         let head = head();
         for hook in &self.request {
-            contained(|| hook(&head, &mut Attributes::of_start(list)));
+            contained(|| hook(&head, &mut Attributes::of_start(list, convention)));
         }
         let keys = list.iter().map(|attribute| &attribute.key);
-        keys.filter(|key| !keys::is_ours(key.as_str())).cloned().collect()
+        keys.filter(|key| !convention.is_ours(key.as_str())).cloned().collect()
     }
 
     pub(crate) fn response(
@@ -110,17 +119,24 @@ impl Hooks {
         head: &ResponseHead<'_>,
         list: &mut Vec<KeyValue>,
         taken: &[Key],
+        convention: Convention,
     ) {
         for hook in &self.response {
-            contained(|| hook(head, &mut Attributes::late(list, taken)));
+            contained(|| hook(head, &mut Attributes::late(list, taken, convention)));
         }
     }
 
     /// An error's hooks come first, so that `on_end` is always the last.
-    pub(crate) fn end(&self, ended: &Ended<'_>, list: &mut Vec<KeyValue>, taken: &[Key]) {
+    pub(crate) fn end(
+        &self,
+        ended: &Ended<'_>,
+        list: &mut Vec<KeyValue>,
+        taken: &[Key],
+        convention: Convention,
+    ) {
         let errors = if ended.error_type.is_some() { self.error.as_slice() } else { &[] };
         for hook in errors.iter().chain(&self.end) {
-            contained(|| hook(ended, &mut Attributes::late(list, taken)));
+            contained(|| hook(ended, &mut Attributes::late(list, taken, convention)));
         }
     }
 

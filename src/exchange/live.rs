@@ -1,7 +1,6 @@
 //! A span that records and has not ended: what is known of its exchange by now.
 
 use std::{
-    borrow::Cow,
     fmt,
     sync::{
         Arc,
@@ -16,13 +15,20 @@ use opentelemetry::{Context, Key, KeyValue, trace::TraceContextExt};
 
 use crate::{
     exchange::{
+        end::End,
+        grpc::call::Call,
         head::ResponseHead,
         hooks::Ended,
+        http::HttpRequest,
         outcome::{Outcome, Side},
         settings::Settings,
-        told::{Route, Told},
+        span_end::SpanEnd,
+        told::Told,
     },
-    semconv::{keys, legacy, method::Folded},
+    semconv::{
+        keys::{self, Convention},
+        legacy,
+    },
 };
 
 /// The state of an exchange between its start and its end.
@@ -69,14 +75,18 @@ pub(crate) struct Start {
 
 /// What is known of the request of a span that records.
 pub(crate) struct Known {
-    pub(crate) method: Folded,
+    pub(crate) request: Kind,
     /// Whether the name was given by the user, so that a route does not change it.
     pub(crate) named: bool,
-    pub(crate) route: Option<Route>,
-    /// Whether it is on the span already, where it can only stay.
-    pub(crate) route_is_written: bool,
     /// What hooks have set.
     pub(crate) hook_keys: Vec<Key>,
+}
+
+/// What kind of request it is.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Http(HttpRequest),
+    Grpc(Call),
 }
 
 const UNKNOWN: u64 = u64::MAX;
@@ -108,6 +118,12 @@ impl Live {
     /// Whether what is told goes anywhere.
     pub(crate) fn is_recording(&self) -> bool {
         self.known.is_some() && !self.ended.load(Relaxed)
+    }
+
+    /// Whether a classifier has a say. It is one of HTTP's responses; to many of them a call that has
+    /// failed is a success.
+    pub(crate) fn is_classified(&self) -> bool {
+        self.is_recording() && self.call().is_none()
     }
 
     /// Tells the caller, who is to get `headers`, which span this is.
@@ -148,6 +164,23 @@ impl Live {
         (self.start.ends_with_head)(status_code)
     }
 
+    /// What the span waits for. The status of a call is in its trailers, so there only who knows
+    /// this very response can say that it need not be waited for.
+    pub(crate) fn span_end(&self, head: &ResponseHead<'_>) -> SpanEnd {
+        match self.call() {
+            Some(_) => head.extensions().get().copied().unwrap_or(SpanEnd::Body),
+            None => self.settings().span_end.of(head),
+        }
+    }
+
+    /// The call that it is, if it is one and records.
+    pub(crate) fn call(&self) -> Option<&Call> {
+        match &self.known.as_ref()?.request {
+            Kind::Grpc(call) => Some(call),
+            Kind::Http(_) => None,
+        }
+    }
+
     fn status_code(&self) -> Option<StatusCode> {
         StatusCode::from_u16(self.status_code.load(Relaxed)).ok()
     }
@@ -155,10 +188,14 @@ impl Live {
     /// What it means that the guard was let go of.
     pub(crate) fn outcome_of_drop(&self, panicking: bool) -> Outcome {
         let length = self.length.load(Relaxed);
+        let all_is_sent = match self.call() {
+            Some(call) => call.status().is_some(),
+            // A server stops asking once it has sent as much as the head has announced.
+            None => length != UNKNOWN && self.sent.load(Relaxed) >= length,
+        };
         if self.inside.load(Relaxed) {
             Outcome::Panicked
-        } else if length != UNKNOWN && self.sent.load(Relaxed) >= length {
-            // A server stops asking once it has sent as much as the head has announced.
+        } else if all_is_sent {
             Outcome::Complete
         } else if panicking && self.settings().side == Side::Server {
             // What unwinds further out has cut off the response. A client's caller has let go of
@@ -172,14 +209,19 @@ impl Live {
     /// Puts on the span what was asked for of the response's head.
     pub(crate) fn describe_response(&self, head: &ResponseHead<'_>) {
         let settings = self.settings();
+        if let Some(call) = self.call() {
+            call.answered(head.headers(), settings);
+        }
         let nothing = settings.response_headers.is_empty() && settings.hooks.response.is_empty();
         let Some(known) = self.known.as_ref().filter(|_| !nothing) else {
             return;
         };
         let mut list = Vec::new();
-        settings.response_headers.capture(head.headers(), &settings.redaction, &mut list);
+        if known.convention() == Convention::Http {
+            settings.response_headers.capture(head.headers(), &settings.redaction, &mut list);
+        }
         self.with_hook_keys(known, &mut list, |list, taken| {
-            settings.hooks.response(head, list, taken);
+            settings.hooks.response(head, list, taken, known.convention());
         });
         self.cx().span().set_attributes(list);
     }
@@ -199,57 +241,61 @@ impl Live {
         let span = self.cx().span();
         let facts = self.told.facts();
         let facts = facts.as_deref();
-        let route = known.route(facts.and_then(|facts| facts.route.as_ref()));
-        if let Some(name) = known.late_name(facts.and_then(|facts| facts.name.as_ref()), route) {
+        let (status_code, response_size) = (self.status_code(), self.sent.load(Relaxed));
+        let end = End {
+            side: settings.side,
+            outcome,
+            failed,
+            status_code,
+            duration,
+            facts,
+            request_size: self.told.request_size(),
+            response_size,
+        };
+        let (ending, late_name) = match &known.request {
+            Kind::Http(request) => {
+                let ending = request.end(end, settings);
+                let name = request.late_name(ending.route);
+                (ending, name)
+            }
+            Kind::Grpc(call) => (call.end(end, settings), None),
+        };
+        let told_name = facts.and_then(|facts| facts.name.clone());
+        if let Some(name) = told_name.or(late_name.filter(|_| !known.named)) {
             span.update_name(name);
         }
 
-        let status_code = self.status_code();
-        let told = facts.and_then(|facts| facts.error_type(status_code.is_some()));
-        let waited_for_body = outcome != Outcome::Answered;
-        let error_type = outcome.error_type(settings.side, status_code, failed, told);
-        let response_size = self.sent.load(Relaxed);
-        let ended = Ended {
-            status_code,
-            error_type: error_type.as_deref(),
-            route: route.map(|route| route.pattern.as_str()),
-            duration,
-            response_size,
-        };
-
-        let size = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
-        let has_response = status_code.is_some();
         let head_after = self.head_after.load(Relaxed);
-        let sized = settings.response_size && has_response && waited_for_body;
-        let time_to_head = Duration::from_nanos(head_after).as_secs_f64();
-        let attributes = [
-            route
-                .filter(|_| !known.route_is_written)
-                .map(|route| KeyValue::new(keys::HTTP_ROUTE, route.pattern.clone())),
-            status_code.map(|status_code| {
-                KeyValue::new(keys::HTTP_RESPONSE_STATUS_CODE, i64::from(status_code.as_u16()))
-            }),
-            error_type.clone().map(|error_type| KeyValue::new(keys::ERROR_TYPE, error_type)),
-            (head_after != 0).then(|| KeyValue::new(keys::TIME_TO_HEAD, time_to_head)),
-            self.told
-                .request_size()
-                .map(|bytes| KeyValue::new(keys::HTTP_REQUEST_BODY_SIZE, size(bytes))),
-            sized.then(|| KeyValue::new(keys::HTTP_RESPONSE_BODY_SIZE, size(response_size))),
-        ];
-        let attributes = attributes.into_iter().flatten();
-        if settings.legacy_names.is_none() && !settings.hooks.any_at_end() {
+        let time_to_head = (head_after != 0).then(|| {
+            KeyValue::new(keys::TIME_TO_HEAD, Duration::from_nanos(head_after).as_secs_f64())
+        });
+        let error_type =
+            ending.error_type.clone().map(|name| KeyValue::new(keys::ERROR_TYPE, name));
+        let attributes = ending.attributes.into_iter().chain([error_type, time_to_head]);
+        let attributes = attributes.flatten().chain(ending.more);
+        let convention = known.convention();
+        let old_names = settings.legacy_names.filter(|_| convention == Convention::Http);
+        if old_names.is_none() && !settings.hooks.any_at_end() {
             span.set_attributes(attributes);
         } else {
             let mut list: Vec<_> = attributes.collect();
-            if let Some(names) = settings.legacy_names {
+            if let Some(names) = old_names {
                 legacy::rename(&mut list, names);
             }
+            let ended = Ended {
+                status_code,
+                error_type: ending.error_type.as_deref(),
+                route: ending.route.map(|route| route.pattern.as_str()),
+                grpc_status: ending.grpc_status,
+                duration,
+                response_size,
+            };
             self.with_hook_keys(known, &mut list, |list, taken| {
-                settings.hooks.end(&ended, list, taken);
+                settings.hooks.end(&ended, list, taken, convention);
             });
             span.set_attributes(list);
         }
-        error_type.is_some()
+        ending.error_type.is_some()
     }
 
     /// Lets hooks add to the list, and remembers what they have added.
@@ -272,25 +318,11 @@ impl Live {
 }
 
 impl Known {
-    fn route<'a>(&'a self, told: Option<&'a Route>) -> Option<&'a Route> {
-        match (&self.route, told) {
-            (Some(known), Some(told)) => Some(if told.beats(known) { told } else { known }),
-            (known, told) => known.as_ref().or(told),
+    pub(crate) fn convention(&self) -> Convention {
+        match self.request {
+            Kind::Http(_) => Convention::Http,
+            Kind::Grpc(_) => Convention::Rpc,
         }
-    }
-
-    /// The span's name, if it is another than at the start.
-    fn late_name(
-        &self,
-        told: Option<&Cow<'static, str>>,
-        route: Option<&Route>,
-    ) -> Option<Cow<'static, str>> {
-        if told.is_some() || self.named {
-            return told.cloned();
-        }
-        let known = self.route.as_ref().map(|route| route.pattern.as_str());
-        let route = route.map(|route| route.pattern.as_str());
-        (route != known).then(|| self.method.span_name(route))
     }
 }
 

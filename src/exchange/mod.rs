@@ -3,7 +3,8 @@
 //! An exchange begins when a layer starts its span and ends exactly once. Its [`Guard`] moves from
 //! the future to the response's body, so that whatever happens (a last frame, an error, a caller
 //! who goes away, a panic) the one who holds it last says how the exchange ended. What is known of
-//! the exchange in between is in [`Live`], and those inside can [tell] it more.
+//! the exchange in between is in [`Live`], and those inside can [tell] it more. Most exchanges are
+//! [plain HTTP](http); some are [gRPC calls](grpc), which are described otherwise.
 //!
 //! [`Guard`]: guard::Guard
 //! [`Live`]: live::Live
@@ -20,6 +21,8 @@ pub(crate) mod hooks;
 pub(crate) mod contained;
 pub(crate) mod classify;
 pub(crate) mod naming;
+pub(crate) mod http;
+pub(crate) mod grpc;
 pub(crate) mod begin;
 pub(crate) mod guard;
 pub(crate) mod live;
@@ -29,3 +32,4 @@ pub(crate) mod body;
 pub(crate) mod span_end;
 pub(crate) mod error_names;
 pub(crate) mod outcome;
+pub(crate) mod end;

@@ -4,6 +4,7 @@ use crate::{
     exchange::{
         capture::{CapturedHeaders, HeaderSelector},
         error_names::ErrorNames,
+        grpc::settings::Grpc,
         hooks::Hooks,
         outcome::Side,
         redaction::Redaction,
@@ -22,6 +23,9 @@ pub(crate) struct Settings {
     pub(crate) response_size: bool,
     pub(crate) response_propagation: ResponsePropagation,
     pub(crate) legacy_names: Option<LegacyNames>,
+    pub(crate) grpc: Grpc,
+    /// What counts, of what the code says, and else the environment.
+    pub(crate) legacy_grpc_names: Option<LegacyNames>,
     pub(crate) span_end: EndPolicy,
     pub(crate) error_names: ErrorNames,
     pub(crate) hooks: Hooks,
@@ -36,6 +40,8 @@ impl Settings {
             response_size: false,
             response_propagation: ResponsePropagation::none(),
             legacy_names: None,
+            grpc: Grpc::default(),
+            legacy_grpc_names: None,
             span_end: EndPolicy::of_side(side),
             error_names: ErrorNames::default(),
             hooks: Hooks::default(),

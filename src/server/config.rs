@@ -8,6 +8,7 @@ use crate::{
         classify::Classifier,
         filter::Filter,
         given::Given,
+        grpc::settings::Grpc,
         naming::Naming,
         outcome::Side,
         settings::Settings,
@@ -51,6 +52,11 @@ impl Config {
         self.resolve();
     }
 
+    pub(super) fn give_grpc(&mut self, grpc: Grpc) {
+        Arc::make_mut(&mut self.exchange).grpc = grpc;
+        self.resolve();
+    }
+
     pub(super) fn provide(&mut self, providers: Providers) {
         self.providers = providers;
         self.resolve();
@@ -60,7 +66,10 @@ impl Config {
         let chosen = self.given.or(&self.providers.instrumentation.server);
         self.known_methods = chosen.known_methods;
         self.request_headers = chosen.request_headers;
-        Arc::make_mut(&mut self.exchange).response_headers = chosen.response_headers;
+        let exchange = Arc::make_mut(&mut self.exchange);
+        exchange.response_headers = chosen.response_headers;
+        let found = self.providers.instrumentation.legacy_grpc_names;
+        exchange.legacy_grpc_names = exchange.grpc.legacy_names_or(found);
     }
 }
 

@@ -9,7 +9,8 @@ use http::Extensions;
 /// A request says neither who sent it nor, in HTTP/1, whether it was encrypted. A server that
 /// accepts connections itself puts a `Connection` into the extensions of each request. Without one,
 /// nothing is known; with the feature `axum`, the peer is then that of [`ConnectInfo<SocketAddr>`],
-/// which [`into_make_service_with_connect_info`] inserts.
+/// which [`into_make_service_with_connect_info`] inserts, and with the feature `tonic` both ends are
+/// those of the [`TcpConnectInfo`] that tonic's server inserts.
 ///
 /// An IPv4 address in the guise of IPv6, as a socket for both has it, is recorded as the IPv4
 /// address it is.
@@ -58,6 +59,7 @@ use http::Extensions;
 ///
 /// [`ConnectInfo<SocketAddr>`]: https://docs.rs/axum/0.8/axum/extract/connect_info/struct.ConnectInfo.html
 /// [`into_make_service_with_connect_info`]: https://docs.rs/axum/0.8/axum/struct.Router.html#method.into_make_service_with_connect_info
+/// [`TcpConnectInfo`]: https://docs.rs/tonic/0.14/tonic/transport/server/struct.TcpConnectInfo.html
 #[must_use]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Connection {
@@ -121,25 +123,48 @@ impl Connection {
         self.tls
     }
 
-    /// The connection of the request that has these extensions. A peer that ours does not know may
-    /// be known to axum.
+    /// The connection of the request that has these extensions. What ours does not know may be known
+    /// to axum or tonic.
     pub(super) fn of(extensions: &Extensions) -> Self {
         let known = extensions.get::<Self>().copied().unwrap_or_default();
-        Self { peer: known.peer.or_else(|| connect_info(extensions)), ..known }
+        let tonics = tonics(extensions);
+        Self {
+            peer: known.peer.or_else(|| axums(extensions)).or(tonics.peer),
+            local: known.local.or(tonics.local),
+            tls: known.tls,
+        }
     }
 }
 
 /// The address that axum's server has given to the request.
 #[cfg(feature = "axum")]
-fn connect_info(extensions: &Extensions) -> Option<SocketAddr> {
+fn axums(extensions: &Extensions) -> Option<SocketAddr> {
     let info = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>();
     info.map(|info| canonical(info.0))
 }
 
+/// Both ends' addresses as tonic's server has given them to the request, with TLS and without.
+#[cfg(feature = "tonic")]
+fn tonics(extensions: &Extensions) -> Connection {
+    use tonic::transport::server::TcpConnectInfo;
+
+    extensions.get::<TcpConnectInfo>().map_or_else(Connection::new, |info| Connection {
+        peer: info.remote_addr().map(canonical),
+        local: info.local_addr().map(canonical),
+        tls: false,
+    })
+}
+
 /// Without a server's help no address is known.
 #[cfg(not(feature = "axum"))]
-fn connect_info(_: &Extensions) -> Option<SocketAddr> {
+fn axums(_: &Extensions) -> Option<SocketAddr> {
     None
+}
+
+/// Without a server's help no address is known.
+#[cfg(not(feature = "tonic"))]
+fn tonics(_: &Extensions) -> Connection {
+    Connection::new()
 }
 
 /// Keeps the scope of what stays IPv6.

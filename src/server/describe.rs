@@ -7,17 +7,26 @@ use std::{
 };
 
 use http::{Version, header};
-use opentelemetry::{Key, KeyValue, trace::SpanRef};
+use opentelemetry::{Key, KeyValue, StringValue, trace::SpanRef};
 
 use crate::{
     exchange::{
         begin::Describe,
+        grpc::call::Call,
         head::RequestHead,
-        live::Known,
+        http::HttpRequest,
+        live::{Kind, Known},
         told::{Route, RouteSource},
     },
     intern,
-    semconv::{host, keys, legacy, method::Folded, url, user_agent},
+    semconv::{
+        host,
+        keys::{self, Convention},
+        legacy,
+        legacy::LegacyNames,
+        method::Folded,
+        url, user_agent,
+    },
     server::{Connection, config::Config, forwarded::Seen},
 };
 
@@ -29,6 +38,8 @@ pub(super) struct Description<'a> {
     config: &'a Config,
     head: &'a RequestHead<'a>,
     method: Folded,
+    /// The call that it is, if it is one.
+    call: Option<Call>,
     connection: Connection,
     seen: Seen<'a>,
     name: Cow<'static, str>,
@@ -44,14 +55,19 @@ impl<'a> Description<'a> {
         let method = config.known_methods.fold(head.method());
         let connection = Connection::of(head.extensions());
         let seen = config.forwarded.read(head.headers(), connection.peer().map(|peer| peer.ip()));
+        let call = Call::of(head, &config.exchange);
         let (name, named) = match config.span_name.as_ref().and_then(|name| name.of(head)) {
             Some(name) => (name, true),
-            None => (method.span_name(head.route()), false),
+            None => match &call {
+                Some(call) => (call.span_name(), false),
+                None => (method.span_name(head.route()), false),
+            },
         };
         let mut description = Self {
             config,
             head,
             method,
+            call,
             connection,
             seen,
             name,
@@ -59,13 +75,24 @@ impl<'a> Description<'a> {
             attributes: Vec::new(),
             hook_keys: Vec::new(),
         };
-        description.attributes = description.gathered();
+        description.attributes = match &description.call {
+            Some(call) => {
+                call.attributes(description.server(), head.headers(), &config.exchange, ROOM)
+            }
+            None => description.gathered(),
+        };
+        let convention =
+            if description.call.is_some() { Convention::Rpc } else { Convention::Http };
         description.hook_keys =
-            config.exchange.hooks.request(|| *head, &mut description.attributes);
-        if let Some(names) = config.exchange.legacy_names {
+            config.exchange.hooks.request(|| *head, &mut description.attributes, convention);
+        if let Some(names) = description.old_names() {
             legacy::rename(&mut description.attributes, names);
         }
         description
+    }
+
+    fn old_names(&self) -> Option<LegacyNames> {
+        self.config.exchange.legacy_names.filter(|_| self.call.is_none())
     }
 
     fn gathered(&self) -> Vec<KeyValue> {
@@ -83,10 +110,8 @@ impl<'a> Description<'a> {
             list.push(KeyValue::new(keys::URL_QUERY, redaction.query(query).into_owned()));
         }
         list.push(KeyValue::new(keys::URL_SCHEME, self.scheme()));
-        let asked_for = || host::server(uri, headers);
-        let forwarded = self.seen.host.as_ref().map(|(host, port)| (host.as_ref(), *port));
-        if let Some((address, port)) = forwarded.or_else(asked_for) {
-            list.push(KeyValue::new(keys::SERVER_ADDRESS, intern::shared(address)));
+        if let Some((address, port)) = self.server() {
+            list.push(KeyValue::new(keys::SERVER_ADDRESS, address));
             if let Some(port) = port {
                 list.push(KeyValue::new(keys::SERVER_PORT, i64::from(port)));
             }
@@ -112,6 +137,14 @@ impl<'a> Description<'a> {
         list
     }
 
+    /// Who was asked, and on which port.
+    fn server(&self) -> Option<(StringValue, Option<u16>)> {
+        let asked_for = || host::server(self.head.uri(), self.head.headers());
+        let forwarded = self.seen.host.as_ref().map(|(host, port)| (host.as_ref(), *port));
+        let (address, port) = forwarded.or_else(asked_for)?;
+        Some((intern::shared(address), port))
+    }
+
     /// Who asked, and from which port.
     fn client(&self) -> Option<(IpAddr, Option<u16>)> {
         let forwarded = self.seen.client.map(|node| (node.address, node.port));
@@ -135,14 +168,17 @@ impl<'a> Description<'a> {
         let local = local.filter(|_| opt_in.network_local);
         let address = |key, address: SocketAddr| KeyValue::new(key, intern::address(address.ip()));
         let port = |key, port: u16| KeyValue::new(key, i64::from(port));
-        let client_port = self.client().and_then(|(_, port)| port).filter(|_| opt_in.client_port);
+        // Of neither do the conventions for RPC know.
+        let http = self.call.is_none();
+        let version = url::protocol_version(self.head.version()).filter(|_| http);
+        let client_port = self.client().and_then(|(_, port)| port);
+        let client_port = client_port.filter(|_| http && opt_in.client_port);
         let transport = (opt_in.network_transport && peer.is_some()).then(|| {
             let quic = self.head.version() == Version::HTTP_3;
             KeyValue::new(keys::NETWORK_TRANSPORT, if quic { "quic" } else { "tcp" })
         });
         [
-            url::protocol_version(self.head.version())
-                .map(|version| KeyValue::new(keys::NETWORK_PROTOCOL_VERSION, version)),
+            version.map(|version| KeyValue::new(keys::NETWORK_PROTOCOL_VERSION, version)),
             peer.map(|peer| address(keys::NETWORK_PEER_ADDRESS, peer)),
             peer.map(|peer| port(keys::NETWORK_PEER_PORT, peer.port())),
             client_port.map(|client| port(keys::CLIENT_PORT, client)),
@@ -169,7 +205,7 @@ impl Describe for Description<'_> {
             span.set_attributes(self.take_attributes());
         }
         let late = self.late();
-        match self.config.exchange.legacy_names {
+        match self.old_names() {
             None => span.set_attributes(late),
             Some(names) => {
                 let mut late = late.collect();
@@ -177,16 +213,20 @@ impl Describe for Description<'_> {
                 span.set_attributes(late);
             }
         }
-        let route = self
-            .head
-            .route()
-            .map(|pattern| Route { source: RouteSource::Router, pattern: intern::shared(pattern) });
-        Known {
-            method: self.method,
-            named: self.named,
-            route_is_written: self.config.route_before_start && route.is_some(),
-            route,
-            hook_keys: self.hook_keys,
-        }
+        let request = match self.call {
+            Some(call) => Kind::Grpc(call),
+            None => {
+                let route = self.head.route().map(|pattern| Route {
+                    source: RouteSource::Router,
+                    pattern: intern::shared(pattern),
+                });
+                Kind::Http(HttpRequest {
+                    method: self.method,
+                    route_is_written: self.config.route_before_start && route.is_some(),
+                    route,
+                })
+            }
+        };
+        Known { request, named: self.named, hook_keys: self.hook_keys }
     }
 }

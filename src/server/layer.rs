@@ -17,6 +17,7 @@ use crate::{
         capture::HeaderSelector,
         classify::Classifier,
         filter::Verdict,
+        grpc::settings::Grpc,
         head::{RequestHead, ResponseHead},
         hooks::Ended,
         naming::Naming,
@@ -550,6 +551,18 @@ impl TraceLayer {
             settings.legacy_names = Some(names);
             settings.response_size = true;
         })
+    }
+
+    /// What is recorded of gRPC calls. Default: [`Grpc::new`].
+    ///
+    /// ```
+    /// use tower_telemetry::{Grpc, TraceLayer};
+    ///
+    /// let layer = TraceLayer::new().with_grpc(Grpc::new().without_health_and_reflection());
+    /// # let _ = layer;
+    /// ```
+    pub fn with_grpc(self, grpc: Grpc) -> Self {
+        self.with(|config| config.give_grpc(grpc))
     }
 
     /// Names spans. Where `name` gives none, or panics, it is the default, `{method} {route}`. It

@@ -42,7 +42,8 @@ pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Gu
         request.extensions(),
         matched_route(request.extensions()),
     );
-    let verdict = config.filter.verdict(request.extensions(), || head);
+    let of_grpc = config.exchange.grpc.verdict(|| head);
+    let verdict = config.filter.verdict(request.extensions(), || head).and(of_grpc);
     let parent = match (verdict.has_propagation(), verdict.has_span()) {
         (true, _) => parent(&config.remote_parent, &config.providers.propagator, &head),
         (false, true) => Parent { cx: Context::current(), link: None },
@@ -60,7 +61,7 @@ pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Gu
             return Some(Guard::bare(cx));
         }
     };
-    let classifier = config.classifier.as_ref().filter(|_| live.is_recording());
+    let classifier = config.classifier.as_ref().filter(|_| live.is_classified());
     let classification = classifier.and_then(|classifier| classifier.begin(request));
     request.extensions_mut().insert(ServerSpan::new(Arc::clone(&live)));
     Some(Guard::open(live, classification))

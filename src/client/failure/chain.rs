@@ -31,6 +31,10 @@ pub(super) fn view(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     let known = known.or_else(|| of::<legacy::Error>(error)).or_else(|| of::<hyper::Error>(error));
     #[cfg(feature = "reqwest")]
     let known = known.or_else(|| of::<reqwest::Error>(error));
+    #[cfg(feature = "tonic")]
+    let known = known
+        .or_else(|| of::<tonic::transport::Error>(error))
+        .or_else(|| of::<tonic::Status>(error));
     known
 }
 

@@ -45,12 +45,15 @@ pub(super) fn of_caller(error: &hyper::Error) -> Option<&'static str> {
     Some(if of_body { REQUEST_BODY_ERROR } else { INVALID_REQUEST })
 }
 
-/// From hyper-util's error downwards, if it is that there was no connection.
-fn connecting<'a>(
+/// From hyper-util's error downwards, or tonic's, if it is that there was no connection.
+pub(super) fn connecting<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     chain(error).skip_while(|link| {
-        !link.downcast_ref().is_some_and(|error: &legacy::Error| error.is_connect())
+        let no_connection = link.downcast_ref().is_some_and(legacy::Error::is_connect);
+        #[cfg(feature = "tonic")]
+        let no_connection = no_connection || link.is::<tonic::ConnectError>();
+        !no_connection
     })
 }
 

@@ -5,7 +5,11 @@ use std::any::Any;
 use crate::{
     client::{
         describe,
-        failure::{chain, word::word},
+        failure::{
+            chain,
+            grpc::{self, Said},
+            word::word,
+        },
     },
     exchange::{contained::contained, guard::Guard, outcome::Outcome},
 };
@@ -33,11 +37,21 @@ fn outcome<E: 'static>(
     };
     let error: &dyn Any = error;
     // Foreign errors are asked for their sources and their text.
-    let name = contained(|| {
+    let named = contained(|| {
         let error = settings.error_names.view(error).or_else(|| chain::view(error))?;
         look(error);
+        let word = word(error);
+        if guard.is_call() {
+            match grpc::said(error, word.as_deref()) {
+                Said::Status(status) => {
+                    guard.set_grpc_status(status);
+                    return Some(Outcome::Complete);
+                }
+                Said::Failure(status) => guard.set_grpc_status(status),
+            }
+        }
         let named = chain::chain(error).find_map(|error| settings.error_names.of(error));
-        named.or_else(|| word(error))
+        named.or(word).map(Outcome::Failed)
     });
-    name.flatten().map_or_else(Outcome::error::<E>, Outcome::Failed)
+    named.flatten().unwrap_or_else(Outcome::error::<E>)
 }

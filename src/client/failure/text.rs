@@ -63,12 +63,10 @@ impl Text {
         self.whole && &self.bytes[..self.len] == text.as_bytes()
     }
 
-    #[cfg(feature = "hyper-util")]
     pub(super) fn begins(&self, text: &str) -> bool {
         self.goes_on(0, text)
     }
 
-    #[cfg(feature = "hyper-util")]
     pub(super) fn goes_on(&self, at: usize, text: &str) -> bool {
         self.bytes[..self.len].get(at..).is_some_and(|rest| rest.starts_with(text.as_bytes()))
     }

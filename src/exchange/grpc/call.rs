@@ -1,0 +1,234 @@
+//! A call: from what it is named to the status that it ends with.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use http::{HeaderMap, StatusCode};
+use opentelemetry::{Array, KeyValue, StringValue, Value};
+
+use crate::{
+    exchange::{
+        contained::contained,
+        end::{End, Ending},
+        head::RequestHead,
+        outcome::{Outcome, Side},
+        settings::Settings,
+    },
+    intern,
+    semconv::{
+        grpc::{content_type::Encoding, method, status::Status, timeout},
+        keys,
+        legacy::LegacyNames,
+    },
+};
+
+/// The span's name where the method's is none of the known ones.
+const SYSTEM: &str = "grpc";
+
+/// A gRPC call, as far as its span is concerned. What changes is written by the guard alone.
+pub(crate) struct Call {
+    method: Method,
+    deadline: Option<Duration>,
+    /// [`NONE`] before there is one.
+    status: AtomicU8,
+    /// What was captured of the response so far.
+    metadata: ArcSwapOption<Vec<KeyValue>>,
+}
+
+enum Method {
+    Known(StringValue),
+    /// As it was asked for.
+    Other(String),
+}
+
+/// No status.
+const NONE: u8 = u8::MAX;
+
+impl Call {
+    /// The call that a request is, if it is one.
+    pub(crate) fn of(head: &RequestHead<'_>, settings: &Settings) -> Option<Self> {
+        Encoding::of(head.headers())?;
+        // What is redacted there is no method.
+        let path = settings.redaction.path(head.path());
+        let known = method::of_path(&path).filter(|method| {
+            let listed = settings.grpc.methods.as_ref();
+            matches!(path, Cow::Borrowed(_)) && listed.is_none_or(|listed| listed.has(method))
+        });
+        let method = match known {
+            Some(method) => Method::Known(intern::shared(method)),
+            None => Method::Other(path.strip_prefix('/').unwrap_or(&path).to_owned()),
+        };
+        Some(Self {
+            method,
+            deadline: timeout::of(head.headers()),
+            status: AtomicU8::new(NONE),
+            metadata: ArcSwapOption::const_empty(),
+        })
+    }
+
+    /// The [method], or `grpc`.
+    ///
+    /// [method]: https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/#span-name
+    pub(crate) fn span_name(&self) -> Cow<'static, str> {
+        match &self.method {
+            Method::Known(method) => method.as_str().to_owned().into(),
+            Method::Other(_) => SYSTEM.into(),
+        }
+    }
+
+    /// What a sampler may look at, in a vector with `room`.
+    pub(crate) fn attributes(
+        &self,
+        server: Option<(StringValue, Option<u16>)>,
+        headers: &HeaderMap,
+        settings: &Settings,
+        room: usize,
+    ) -> Vec<KeyValue> {
+        let mut list = Vec::with_capacity(room);
+        list.push(KeyValue::new(keys::RPC_SYSTEM_NAME, SYSTEM));
+        match &self.method {
+            Method::Known(method) => list.push(KeyValue::new(keys::RPC_METHOD, method.clone())),
+            Method::Other(original) => {
+                list.push(KeyValue::new(keys::RPC_METHOD, keys::OTHER));
+                list.push(KeyValue::new(keys::RPC_METHOD_ORIGINAL, original.clone()));
+            }
+        }
+        if let Some((address, port)) = server {
+            list.push(KeyValue::new(keys::SERVER_ADDRESS, address));
+            if let Some(port) = port {
+                list.push(KeyValue::new(keys::SERVER_PORT, i64::from(port)));
+            }
+        }
+        settings.grpc.request_metadata.capture(headers, &settings.redaction, &mut list);
+        list
+    }
+
+    /// The head or the trailers of the response, either of which may have status and metadata.
+    pub(crate) fn answered(&self, headers: &HeaderMap, settings: &Settings) {
+        if let Some(status) = Status::of(headers) {
+            self.set_status(status);
+        }
+        let selected = &settings.grpc.response_metadata;
+        if selected.is_empty() {
+            return;
+        }
+        let mut list = Vec::new();
+        selected.capture(headers, &settings.redaction, &mut list);
+        if !list.is_empty() {
+            let before = self.metadata.load_full();
+            let all = before.iter().flat_map(|before| before.iter().cloned()).chain(list);
+            self.metadata.store(Some(Arc::new(merged(all))));
+        }
+    }
+
+    pub(crate) fn set_status(&self, status: Status) {
+        self.status.store(status.code(), Relaxed);
+    }
+
+    pub(crate) fn status(&self) -> Option<Status> {
+        Status::from_code(self.status.load(Relaxed))
+    }
+
+    /// The status that the end implies where none was given, and the status code that it was made
+    /// of.
+    fn implied(&self, end: &End<'_>) -> Option<(Status, Option<StatusCode>)> {
+        let mapped = end.status_code.map(|code| (Status::of_http(code), Some(code)));
+        let implied = match (&end.outcome, end.side) {
+            // The head was all that there was to wait for.
+            (Outcome::Answered, _) => return None,
+            (Outcome::Complete, _) => return mapped.or(Some((Status::UNKNOWN, None))),
+            // Who was answered something else than a call reads no further.
+            (Outcome::Cancelled, Side::Client)
+                if end.status_code.is_some_and(|code| code != StatusCode::OK) =>
+            {
+                return mapped;
+            }
+            (Outcome::Cancelled, _) => match self.deadline {
+                Some(deadline) if end.duration >= deadline => Status::DEADLINE_EXCEEDED,
+                _ => Status::CANCELLED,
+            },
+            // A server resets the stream, [which means that][reset].
+            //
+            // [reset]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
+            (Outcome::Failed(_), Side::Server) => Status::INTERNAL,
+            (Outcome::Failed(_), Side::Client) | (Outcome::Panicked, _) => Status::UNKNOWN,
+        };
+        Some((implied, None))
+    }
+
+    /// What the end says of the call.
+    pub(crate) fn end(&self, end: End<'_>, settings: &Settings) -> Ending<'_> {
+        let (status, status_code) = match self.status() {
+            Some(status) => (Some(status), None),
+            None => self.implied(&end).map_or((None, None), |(status, code)| (Some(status), code)),
+        };
+        let told = end.facts.and_then(|facts| facts.error_type(end.status_code.is_some()));
+        let error_type = match end.outcome {
+            Outcome::Failed(name) => Some(told.unwrap_or(name)),
+            Outcome::Panicked => Some("panic".into()),
+            Outcome::Complete | Outcome::Answered | Outcome::Cancelled => status
+                .filter(|status| is_failure(*status, end.side, settings))
+                .map(|status| told.unwrap_or(status.name().into())),
+        };
+        let names = settings.legacy_grpc_names;
+        let status_as = |key, written: bool| {
+            status.filter(|_| written).map(|status| KeyValue::new(key, status.name()))
+        };
+        Ending {
+            route: None,
+            grpc_status: status.map(Status::name),
+            attributes: [
+                status_as(keys::RPC_STATUS_CODE, names != Some(LegacyNames::Instead)),
+                status_as(keys::RPC_RESPONSE_STATUS_CODE, names.is_some()),
+                status_code.map(|code| {
+                    KeyValue::new(keys::HTTP_RESPONSE_STATUS_CODE, i64::from(code.as_u16()))
+                }),
+                None,
+            ],
+            more: self.metadata.swap(None).map(Arc::unwrap_or_clone).unwrap_or_default(),
+            error_type,
+        }
+    }
+}
+
+fn is_failure(status: Status, side: Side, settings: &Settings) -> bool {
+    let chosen = settings.grpc.failure.as_ref();
+    chosen.and_then(|failed| contained(|| (failed.0)(status.name()))).unwrap_or_else(
+        || match side {
+            Side::Server => status.is_server_error(),
+            Side::Client => status.is_client_error(),
+        },
+    )
+}
+
+/// Each key once, with all its values.
+fn merged(all: impl Iterator<Item = KeyValue>) -> Vec<KeyValue> {
+    let mut merged: Vec<KeyValue> = Vec::new();
+    for attribute in all {
+        let known = merged.iter_mut().find(|known| known.key == attribute.key);
+        match (known.map(|known| &mut known.value), attribute.value) {
+            (Some(Value::Array(Array::String(known))), Value::Array(Array::String(values))) => {
+                known.extend(values);
+            }
+            (_, value) => merged.push(KeyValue::new(attribute.key, value)),
+        }
+    }
+    merged
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("method", &self.span_name())
+            .field("status", &self.status().map(Status::name))
+            .finish_non_exhaustive()
+    }
+}
