@@ -18,14 +18,8 @@ use opentelemetry::{
     Context,
     trace::{FutureExt, Span, Status, TraceContextExt, TraceFlags, Tracer, TracerProvider},
 };
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, trace_service_client::TraceServiceClient,
-    trace_service_server::TraceServiceServer,
-};
 use opentelemetry_sdk::trace::SpanData;
 use reqwest::redirect::Policy;
-use tokio::net::TcpListener;
-use tonic::transport::server::TcpIncoming;
 use tower::{
     BoxError, Layer, Service, ServiceBuilder, ServiceExt,
     retry::RetryLayer,
@@ -41,12 +35,11 @@ use crate::support::{
     client,
     exchange::headers,
     far_side::{Again, elsewhere, lines, traceparent, traceparent_of},
-    grpc,
     recorder::{Described, Recorder, attribute, strings},
     upstream::{Upstream, answer},
     way::{
-        PROTOCOLS, Protocol, Spans, Way, Which, assert_below, assert_root, bare, each_way, get,
-        send, sent, text, with_body,
+        PROTOCOLS, Spans, Way, Which, assert_below, assert_root, bare, each_way, get, send, sent,
+        text, with_body,
     },
 };
 
@@ -612,54 +605,4 @@ async fn a_client_that_is_lent_to_a_layer_is_as_good_as_one_that_is_given() {
     let request = client.get(upstream.url("/")).build().unwrap();
     assert_eq!(lent.call(request).await.unwrap().text().await.unwrap(), "hello");
     assert_tried_twice(&recorder, &mut upstream);
-}
-
-#[tokio::test]
-async fn a_tonic_client_calls_through_the_layer_and_its_span_says_where_to() {
-    let mut spans = Spans::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = tonic::transport::Server::builder()
-        .layer(spans.recorder.layer())
-        .add_service(TraceServiceServer::new(grpc::Answers))
-        .serve_with_incoming(TcpIncoming::from(listener));
-    tokio::spawn(server);
-    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
-    let channel = endpoint.connect_lazy();
-
-    for end in [SpanEnd::Head, SpanEnd::Body] {
-        let layer = spans.recorder.client_layer().with_span_end(end);
-        let layer = layer.with_origin("http://inventory:50051").unwrap();
-        let mut client = TraceServiceClient::new(layer.layer(channel.clone()));
-        let cx = caller(&spans.recorder);
-        let call = client.export(ExportTraceServiceRequest::default());
-        call.with_context(cx.clone()).await.unwrap();
-        let [client, server] = spans.next().await;
-        cx.span().end();
-        let [caller] = spans.next().await;
-        assert_below(&client, &caller);
-        assert_below(&server, &client);
-        let waited = attribute(&client, "tower_telemetry.time_to_head").is_some();
-        assert_eq!(waited, end == SpanEnd::Body);
-
-        let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-        let expected = Described::client(
-            "POST",
-            [
-                ("http.request.method", "POST".into()),
-                ("url.full", format!("http://inventory:50051{path}").into()),
-                ("server.address", "inventory".into()),
-                ("server.port", 50051.into()),
-                ("network.protocol.version", "2".into()),
-                ("http.response.status_code", 200.into()),
-            ],
-        );
-        assert_eq!(Described::from(client), expected);
-        let way = Way { client: Which::Legacy, protocol: Protocol::Http2 };
-        let served = way.served("POST", &format!("http://{address}{path}"), 200);
-        let agent = server.attributes.iter().find(|a| a.key.as_str() == "user_agent.original");
-        let served = served.with("user_agent.original", agent.unwrap().value.clone());
-        assert_eq!(Described::from(server), served);
-    }
-    spans.assert_no_more();
 }

@@ -13,12 +13,12 @@ use std::{
 use http::Request;
 use opentelemetry::KeyValue;
 use tower_telemetry::{
-    ClientTraceLayer, ResourceBuilder, SamplerBuilder, Telemetry, TelemetryBuilder,
-    sdk::export::Otlp,
+    ClientTraceLayer, Grpc, ResourceBuilder, SamplerBuilder, Telemetry, TelemetryBuilder,
+    TraceLayer, sdk::export::Otlp,
 };
 
 use crate::support::{
-    exchange::{exchange, response},
+    exchange::{client_span_of, exchange, response, span_of},
     recorder::{Described, Recorder},
 };
 
@@ -424,4 +424,59 @@ fn a_client_layer_of_its_own_reads_what_is_said_of_clients() {
         assert!(printed.iter().any(|printed| printed.starts_with(line)), "{line}: {printed:?}");
     }
     assert!(!printed.concat().contains("header.x-b"), "{printed:?}");
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "it is how the child answers")]
+fn the_environment_chooses_the_name_of_a_calls_status_unless_the_code_does() {
+    if env::var_os(CHILD).is_some() {
+        let call =
+            || Request::post("/shop.v1.Inventory/Get").header("content-type", "application/grpc");
+        let names = |span: Described| {
+            let names = span.attributes.into_keys().filter(|key| key.ends_with("status_code"));
+            names.collect::<Vec<_>>().join(" ")
+        };
+        let mut answer = response("");
+        answer.headers_mut().insert("grpc-status", "0".parse().unwrap());
+        let span = |layer: fn(TraceLayer) -> TraceLayer| {
+            names(span_of(layer, call().body(()).unwrap(), answer.clone()))
+        };
+        println!("\nserver: {}", span(|layer| layer));
+        println!("set: {}", span(|layer| layer.with_grpc(Grpc::new().with_legacy_names(None))));
+        println!("other: {}", span(|layer| layer.with_grpc(Grpc::new())));
+        let of_client = client_span_of(|layer| layer, call().body(()).unwrap(), answer.clone());
+        println!("client: {}", names(of_client));
+        println!("warned: {:?}", TraceLayer::new().warnings());
+        return;
+    }
+    let (old, new) = ("rpc.response.status_code", "rpc.status_code");
+    let both = format!("{old} {new}");
+    for (opt_in, names, warned) in [
+        ("", new, None),
+        ("http/dup", new, None),
+        ("rpc", new, None),
+        ("rpc/dup", &both, None),
+        (" http , rpc/dup,rpc ", &both, None),
+        ("rpc/old", old, None),
+        ("rpc/old,rpc", new, None),
+        ("rpc/oldest", new, Some("rpc/oldest")),
+    ] {
+        let printed = in_a_process(
+            "the_environment_chooses_the_name_of_a_calls_status_unless_the_code_does",
+            &[("OTEL_SEMCONV_STABILITY_OPT_IN", OsStr::new(opt_in))],
+        );
+        for line in [
+            format!("server: {names}"),
+            format!("set: {new}"),
+            format!("other: {names}"),
+            format!("client: {names}"),
+        ] {
+            assert!(printed.contains(&line), "{opt_in}: {line} in {printed:#?}");
+        }
+        let line = printed.iter().find(|line| line.starts_with("warned: ")).unwrap();
+        match warned {
+            Some(entry) => assert!(line.contains("STABILITY_OPT_IN") && line.contains(entry)),
+            None => assert_eq!(line, "warned: []", "{opt_in}"),
+        }
+    }
 }

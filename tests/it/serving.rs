@@ -12,21 +12,12 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use opentelemetry::{
-    Context,
-    trace::{FutureExt, SpanContext, Status, TraceContextExt, TraceFlags, TraceState},
-};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, trace_service_client::TraceServiceClient,
-    trace_service_server::TraceServiceServer,
-};
+use opentelemetry::trace::Status;
 use tokio::{net::TcpListener, sync::mpsc};
-use tonic::transport::server::TcpIncoming;
 use tower::{Layer, ServiceBuilder, service_fn};
-use tower_telemetry::{PropagationLayer, propagation::TraceContext};
 
 use crate::support::{
-    client, grpc,
+    client,
     recorder::{Described, Recorder},
 };
 
@@ -233,39 +224,4 @@ async fn a_client_that_goes_away_in_mid_body_is_a_cancellation() {
     span.status = Status::error("");
     span.attributes.insert("error.type".to_owned(), "cancelled".into());
     assert_eq!(described(&recorder), [span]);
-}
-
-#[tokio::test]
-async fn on_both_sides_of_a_tonic_call() {
-    let recorder = Recorder::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = tonic::transport::Server::builder()
-        .layer(recorder.layer())
-        .add_service(TraceServiceServer::new(grpc::Answers))
-        .serve_with_incoming(TcpIncoming::from(listener));
-    tokio::spawn(server);
-
-    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
-    let propagation = PropagationLayer::new().with_propagator(TraceContext::new());
-    let mut client = TraceServiceClient::new(propagation.layer(endpoint.connect_lazy()));
-    let current = Context::new().with_remote_span_context(SpanContext::new(
-        42_u128.into(),
-        11_u64.into(),
-        TraceFlags::SAMPLED,
-        false,
-        TraceState::NONE,
-    ));
-    let call = client.export(ExportTraceServiceRequest::default());
-    call.with_context(current).await.unwrap();
-
-    let span = recorder.span();
-    assert_eq!((span.span_context.trace_id(), span.parent_span_id), (42.into(), 11.into()));
-    let span = Described::from(span);
-    assert_eq!((span.name.as_str(), &span.status), ("POST", &Status::Unset));
-    let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-    assert_eq!(span.attributes["url.path"], path.into());
-    assert_eq!(span.attributes["network.protocol.version"], "2".into());
-    assert_eq!(span.attributes["server.port"], i64::from(address.port()).into());
-    assert_eq!(span.attributes["http.response.status_code"], 200.into());
 }

@@ -121,7 +121,7 @@ impl SpanProcessor for Tells {
 }
 
 /// A span without its ids and times, to be compared as a whole.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Described {
     pub(crate) name: String,
     pub(crate) kind: SpanKind,

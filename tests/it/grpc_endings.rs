@@ -1,0 +1,419 @@
+//! What the end of a call says of its status, on either side: trailers, a head that is all there
+//! is, a status of HTTP's, or no answer at all.
+
+use std::{convert::Infallible, future::pending, io, task::Poll};
+
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use opentelemetry::trace::Status;
+use tower::{BoxError, Layer, Service, service_fn};
+use tower_telemetry::{
+    Grpc, HeaderSelector,
+    client::{ClientTrace, SpanEnd},
+    server::Trace,
+};
+
+use crate::support::{
+    body::{Script, Step},
+    recorder::{Described, Recorder, strings},
+};
+
+/// A call, and what more its headers say.
+fn call(headers: &[(&'static str, &'static str)]) -> Request<()> {
+    let mut request = Request::post("http://inventory:50051/shop.v1.Inventory/Get")
+        .header("content-type", "application/grpc");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(()).unwrap()
+}
+
+fn trailers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    lines.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+}
+
+/// The spans of both sides, of the same call to the same service. `read` is how far the body is
+/// read.
+fn spans_of<E: 'static>(
+    grpc: &Grpc,
+    request: &Request<()>,
+    answer: impl Fn() -> Result<Response<Script>, E>,
+    read: Read,
+) -> [Described; 2] {
+    let (servers, clients) = (Recorder::new(), Recorder::new());
+    let inner = || service_fn(|_: Request<()>| std::future::ready(answer()));
+    tokio_test::block_on(async {
+        let mut server = servers.layer().with_grpc(grpc.clone()).layer(inner());
+        if let Ok(response) = Trace::call(&mut server, request.clone()).await {
+            read.body(response.into_body()).await;
+        }
+        let mut client = clients.client_layer().with_grpc(grpc.clone()).layer(inner());
+        if let Ok(response) = ClientTrace::call(&mut client, request.clone()).await {
+            read.body(response.into_body()).await;
+        }
+    });
+    [servers.span().into(), clients.span().into()]
+}
+
+/// How far a body is read.
+#[derive(Clone, Copy)]
+enum Read {
+    Nothing,
+    All,
+}
+
+impl Read {
+    async fn body<B: http_body::Body + Unpin>(self, mut body: B) {
+        if let Self::All = self {
+            while let Some(Ok(_)) = body.frame().await {}
+        }
+    }
+}
+
+/// The spans of such a call that ends like this on the server, and on the client.
+fn expected(of_server: &str, of_client: &str) -> [Described; 2] {
+    let attributes = |status: &str| {
+        [
+            ("rpc.system.name", "grpc".into()),
+            ("rpc.method", "shop.v1.Inventory/Get".into()),
+            ("rpc.status_code", status.to_owned().into()),
+            ("server.address", "inventory".into()),
+            ("server.port", 50051.into()),
+        ]
+    };
+    let server = Described::server("shop.v1.Inventory/Get", attributes(of_server));
+    let client = Described::client("shop.v1.Inventory/Get", attributes(of_client));
+    [server, client]
+}
+
+/// Both fail, and are called after the status.
+fn failed(status: &str) -> [Described; 2] {
+    expected(status, status).map(|span| span.failed(status))
+}
+
+fn ok(response: Response<Script>) -> Result<Response<Script>, Infallible> {
+    Ok(response)
+}
+
+#[test]
+fn the_trailers_have_the_last_word() {
+    let answer = || {
+        let steps = [Step::Data("a message"), Step::Trailers(trailers(&[("grpc-status", "14")]))];
+        ok(Response::builder().header("grpc-status", "0").body(Script::new(steps)).unwrap())
+    };
+    assert_eq!(spans_of(&Grpc::new(), &call(&[]), answer, Read::All), failed("UNAVAILABLE"));
+}
+
+#[test]
+fn a_head_that_is_all_there_is_has_the_status() {
+    for tells_end in [true, false] {
+        for read in [Read::All, Read::Nothing] {
+            let answer = || {
+                let mut body = Script::default();
+                body.tells_end = tells_end;
+                ok(Response::builder().header("grpc-status", "13").body(body).unwrap())
+            };
+            assert_eq!(spans_of(&Grpc::new(), &call(&[]), answer, read), failed("INTERNAL"));
+        }
+    }
+}
+
+#[test]
+fn a_response_without_a_status_is_mapped_from_that_of_http() {
+    for (status_code, server, client) in [
+        (200, Some("UNKNOWN"), "UNKNOWN"),
+        (204, Some("UNKNOWN"), "UNKNOWN"),
+        (400, Some("INTERNAL"), "INTERNAL"),
+        (401, None, "UNAUTHENTICATED"),
+        (403, None, "PERMISSION_DENIED"),
+        (404, Some("UNIMPLEMENTED"), "UNIMPLEMENTED"),
+        (429, Some("UNAVAILABLE"), "UNAVAILABLE"),
+        (500, Some("UNKNOWN"), "UNKNOWN"),
+        (502, Some("UNAVAILABLE"), "UNAVAILABLE"),
+        (503, Some("UNAVAILABLE"), "UNAVAILABLE"),
+        (504, Some("UNAVAILABLE"), "UNAVAILABLE"),
+    ] {
+        let answer = || {
+            let body = Script::new([Step::Data("<html>")]);
+            ok(Response::builder().status(status_code).body(body).unwrap())
+        };
+        let [of_server, of_client] = expected(client, client)
+            .map(|span| span.with("http.response.status_code", i64::from(status_code)));
+        let of_server = match server {
+            Some(error) => of_server.failed(error),
+            None => of_server,
+        };
+        let spans = spans_of(&Grpc::new(), &call(&[]), answer, Read::All);
+        assert_eq!(spans, [of_server, of_client.failed(client)], "{status_code}");
+    }
+}
+
+#[test]
+fn a_status_says_more_than_that_of_http() {
+    let answer = || {
+        ok(Response::builder()
+            .status(StatusCode::SERVICE_UNAVAILABLE)
+            .header("grpc-status", "8")
+            .body(Script::default())
+            .unwrap())
+    };
+    let [server, client] = expected("RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED");
+    assert_eq!(
+        spans_of(&Grpc::new(), &call(&[]), answer, Read::All),
+        [server, client.failed("RESOURCE_EXHAUSTED")]
+    );
+}
+
+#[test]
+fn a_client_that_was_answered_something_else_need_not_read_it() {
+    let answer = || {
+        ok(Response::builder()
+            .status(StatusCode::BAD_GATEWAY)
+            .body(Script::new([Step::Data("<html>")]))
+            .unwrap())
+    };
+    let [_, client] = spans_of(&Grpc::new(), &call(&[]), answer, Read::Nothing);
+    let [_, expected] = failed("UNAVAILABLE");
+    assert_eq!(client, expected.with("http.response.status_code", 502));
+}
+
+#[test]
+fn a_body_that_is_let_go_of_is_cancelled_or_late() {
+    for (timeout, status) in [
+        (None, "CANCELLED"),
+        (Some("1H"), "CANCELLED"),
+        (Some("1n"), "DEADLINE_EXCEEDED"),
+        (Some("0S"), "DEADLINE_EXCEEDED"),
+        (Some("soon"), "CANCELLED"),
+    ] {
+        let headers: Vec<_> =
+            timeout.map(|timeout| ("grpc-timeout", timeout)).into_iter().collect();
+        let answer = || ok(Response::new(Script::new([Step::Data("a message")])));
+        let [server, client] = expected(status, status);
+        let server = if status == "CANCELLED" { server } else { server.failed(status) };
+        assert_eq!(
+            spans_of(&Grpc::new(), &call(&headers), answer, Read::Nothing),
+            [server, client.failed(status)],
+            "{timeout:?}"
+        );
+    }
+}
+
+#[test]
+fn a_length_that_is_all_there_is_no_end_of_a_call() {
+    let answer = || {
+        let mut body = Script::new([Step::Data("all"), Step::Pending]);
+        body.size_hint = http_body::SizeHint::with_exact(3);
+        ok(Response::new(body))
+    };
+    let (servers, clients) = (Recorder::new(), Recorder::new());
+    let inner = || service_fn(move |_: Request<()>| std::future::ready(answer()));
+    tokio_test::block_on(async {
+        let response = servers.layer().layer(inner()).call(call(&[])).await.unwrap();
+        response.into_body().frame().await.unwrap().unwrap();
+        let response = clients.client_layer().layer(inner()).call(call(&[])).await.unwrap();
+        response.into_body().frame().await.unwrap().unwrap();
+    });
+    let [server, client] = expected("CANCELLED", "CANCELLED");
+    assert_eq!(Described::from(servers.span()), server);
+    assert_eq!(Described::from(clients.span()), client.failed("CANCELLED"));
+}
+
+#[test]
+fn a_service_that_is_let_go_of_is_cancelled_or_late() {
+    for (timeout, status) in [("1H", "CANCELLED"), ("1n", "DEADLINE_EXCEEDED")] {
+        let request = || call(&[]).map(|()| ()).into_parts();
+        let request = || {
+            let (mut parts, ()) = request();
+            parts.headers.insert("grpc-timeout", timeout.parse().unwrap());
+            Request::from_parts(parts, ())
+        };
+        let never =
+            || service_fn(|_: Request<()>| pending::<Result<Response<String>, Infallible>>());
+        let (servers, clients) = (Recorder::new(), Recorder::new());
+        let mut server = servers.layer().layer(never());
+        let mut client = clients.client_layer().layer(never());
+        let mut server = tokio_test::task::spawn(server.call(request()));
+        let mut client = tokio_test::task::spawn(client.call(request()));
+        assert!(matches!(server.poll(), Poll::Pending));
+        assert!(matches!(client.poll(), Poll::Pending));
+        drop((server, client));
+
+        let [server, of_client] = expected(status, status);
+        let server = if status == "CANCELLED" { server } else { server.failed(status) };
+        assert_eq!(Described::from(servers.span()), server);
+        assert_eq!(Described::from(clients.span()), of_client.failed(status));
+    }
+}
+
+#[test]
+fn what_breaks_a_call_off_is_named_and_implies_a_status() {
+    let answer = || ok(Response::new(Script::new([Step::Data("a message"), Step::Error])));
+    let [server, client] = expected("INTERNAL", "UNKNOWN");
+    let io_error = std::any::type_name::<io::Error>();
+    assert_eq!(
+        spans_of(&Grpc::new(), &call(&[]), answer, Read::All),
+        [server.failed(io_error), client.failed(io_error)]
+    );
+
+    let answer = || Err::<Response<Script>, _>(io::Error::from(io::ErrorKind::ConnectionRefused));
+    let [server, client] = expected("INTERNAL", "UNAVAILABLE");
+    assert_eq!(
+        spans_of(&Grpc::new(), &call(&[]), answer, Read::All),
+        [server.failed(io_error), client.failed("connection_refused")]
+    );
+}
+
+#[test]
+fn a_client_knows_the_status_of_errors() {
+    let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+    let tonics = |code, source: Option<io::Error>| {
+        let mut status = tonic::Status::new(code, "as it was told to");
+        if let Some(source) = source {
+            status.set_source(std::sync::Arc::new(source));
+        }
+        BoxError::from(status)
+    };
+    type Make<'a> = &'a dyn Fn() -> BoxError;
+    let cases: [(Make<'_>, &str, &str); 10] = [
+        (
+            &|| tower::timeout::error::Elapsed::new().into(),
+            "DEADLINE_EXCEEDED",
+            "DEADLINE_EXCEEDED",
+        ),
+        (&|| tonic::TimeoutExpired(()).into(), "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
+        (&|| tower::load_shed::error::Overloaded::new().into(), "RESOURCE_EXHAUSTED", "overloaded"),
+        (&|| refused().into(), "UNAVAILABLE", "connection_refused"),
+        // To a socket that is not there.
+        (
+            &|| tonic::ConnectError(io::Error::from(io::ErrorKind::NotFound).into()).into(),
+            "UNAVAILABLE",
+            "connection_error",
+        ),
+        (&|| tonics(tonic::Code::NotFound, None), "NOT_FOUND", "NOT_FOUND"),
+        (&|| tonics(tonic::Code::Unknown, None), "UNKNOWN", "UNKNOWN"),
+        // What tonic makes of an error that it does not know.
+        (&|| tonics(tonic::Code::Unknown, Some(refused())), "UNAVAILABLE", "connection_refused"),
+        (&|| tonics(tonic::Code::Aborted, Some(refused())), "ABORTED", "connection_refused"),
+        (&|| std::fmt::Error.into(), "UNKNOWN", "_OTHER"),
+    ];
+    for (error, status, error_type) in cases {
+        let answer = || Err::<Response<Script>, _>(error());
+        let [_, client] = spans_of(&Grpc::new(), &call(&[]), answer, Read::All);
+        let [_, expected] = expected(status, status);
+        assert_eq!(client, expected.failed(error_type), "{:?}", error());
+    }
+}
+
+#[test]
+fn an_error_that_is_a_status_is_the_end_that_the_server_has_given() {
+    let answer = || Err::<Response<Script>, _>(tonic::Status::not_found("no such item"));
+    let [_, client] = spans_of(&Grpc::new(), &call(&[]), answer, Read::All);
+    assert_eq!(client, failed("NOT_FOUND")[1]);
+
+    let forgiving = Grpc::new().with_failure_by(|status| status != "NOT_FOUND");
+    let [_, client] = spans_of(&forgiving, &call(&[]), answer, Read::All);
+    assert_eq!(client, expected("", "NOT_FOUND")[1]);
+}
+
+#[test]
+fn whoever_asks_decides_which_statuses_are_failures() {
+    let of = |code: &'static str| {
+        move || ok(Response::builder().header("grpc-status", code).body(Script::default()).unwrap())
+    };
+    let not_found = Grpc::new().with_failure_by(|status| status == "NOT_FOUND");
+    assert_eq!(spans_of(&not_found, &call(&[]), of("5"), Read::All), failed("NOT_FOUND"));
+    let fine = expected("INTERNAL", "INTERNAL");
+    assert_eq!(spans_of(&not_found, &call(&[]), of("13"), Read::All), fine);
+
+    let panics = Grpc::new().with_failure_by(|_| panic!("as it was told to"));
+    assert_eq!(spans_of(&panics, &call(&[]), of("13"), Read::All), failed("INTERNAL"));
+    let [server, client] = expected("NOT_FOUND", "NOT_FOUND");
+    let spans = spans_of(&panics, &call(&[]), of("5"), Read::All);
+    assert_eq!(spans, [server, client.failed("NOT_FOUND")]);
+}
+
+#[test]
+fn a_span_waits_for_the_trailers_unless_this_response_says_otherwise() {
+    let recorder = Recorder::new();
+    let answer = |extension: Option<SpanEnd>| {
+        service_fn(move |_: Request<()>| {
+            let steps = [Step::Trailers(trailers(&[("grpc-status", "5")]))];
+            let mut response = Response::new(Script::new(steps));
+            if let Some(end) = extension {
+                response.extensions_mut().insert(end);
+            }
+            std::future::ready(ok(response))
+        })
+    };
+    let read = Read::All;
+    tokio_test::block_on(async {
+        for extension in [None, Some(SpanEnd::Body), Some(SpanEnd::Head)] {
+            let server = recorder.layer().with_span_end(SpanEnd::Head);
+            let response = server.layer(answer(extension)).call(call(&[])).await.unwrap();
+            read.body(response.into_body()).await;
+            let client = recorder.client_layer().with_span_end_by(|_| SpanEnd::Head);
+            let response = client.layer(answer(extension)).call(call(&[])).await.unwrap();
+            read.body(response.into_body()).await;
+        }
+    });
+    let spans: Vec<Described> = recorder.spans().into_iter().map(Described::from).collect();
+    let [server, client] = expected("NOT_FOUND", "NOT_FOUND");
+    let client = client.failed("NOT_FOUND");
+    let waited = || [server.clone(), client.clone()];
+    let early = waited().map(|mut span| {
+        span.attributes.retain(|key, _| key != "rpc.status_code" && key != "error.type");
+        span.status = Status::Unset;
+        span
+    });
+    assert_eq!(spans, [waited(), waited(), early].concat());
+}
+
+#[test]
+fn metadata_of_head_and_trailers_is_captured_and_each_key_is_there_once() {
+    let all = || HeaderSelector::new(["x-tenant", "x-shard", "x-cost", "x-absent", "key-bin"]);
+    let grpc =
+        Grpc::new().with_request_metadata(all().unwrap()).with_response_metadata(all().unwrap());
+    let answer = || {
+        let steps = [Step::Trailers(trailers(&[
+            ("grpc-status", "0"),
+            ("x-shard", "8"),
+            ("x-cost", "3"),
+            ("other", "not asked for"),
+        ]))];
+        ok(Response::builder()
+            .header("x-shard", "7")
+            .header("key-bin", "AAE")
+            .body(Script::new(steps))
+            .unwrap())
+    };
+    let request = call(&[("x-tenant", "acme"), ("x-tenant", "other"), ("key-bin", "AAECAw==")]);
+    let expected = expected("OK", "OK").map(|span| {
+        span.with("rpc.request.metadata.x-tenant", strings(&["acme", "other"]))
+            .with("rpc.request.metadata.key-bin", strings(&["AAECAw=="]))
+            .with("rpc.response.metadata.key-bin", strings(&["AAE"]))
+            .with("rpc.response.metadata.x-shard", strings(&["7", "8"]))
+            .with("rpc.response.metadata.x-cost", strings(&["3"]))
+    });
+    assert_eq!(spans_of(&grpc, &request, answer, Read::All), expected);
+}
+
+#[test]
+fn metadata_that_is_secret_is_redacted() {
+    let grpc = Grpc::new()
+        .with_request_metadata(HeaderSelector::new(["authorization"]).unwrap())
+        .with_response_metadata(HeaderSelector::new(["set-cookie"]).unwrap());
+    let answer = || {
+        ok(Response::builder()
+            .header("grpc-status", "0")
+            .header("set-cookie", "secret")
+            .body(Script::default())
+            .unwrap())
+    };
+    let request = call(&[("authorization", "Bearer secret")]);
+    let expected = expected("OK", "OK").map(|span| {
+        span.with("rpc.request.metadata.authorization", strings(&["REDACTED"]))
+            .with("rpc.response.metadata.set-cookie", strings(&["REDACTED"]))
+    });
+    assert_eq!(spans_of(&grpc, &request, answer, Read::All), expected);
+}
