@@ -210,6 +210,71 @@
 //!
 //! [name]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
 //!
+//! # gRPC
+//!
+//! A request whose content type is one of gRPC's or gRPC-Web's is a call. Its span follows the
+//! [conventions for gRPC][grpc] instead of those for HTTP: it is named after the method,
+//! `shop.v1.Inventory/Get`, has the attributes below, and ends with the trailers, which have the
+//! status. A tonic channel is wrapped like any other client; as its requests do not say where it
+//! leads, the layer is told:
+//!
+#![cfg_attr(feature = "tonic", doc = "```no_run")]
+#![cfg_attr(not(feature = "tonic"), doc = "```text")]
+//! use tonic::transport::{Channel, Endpoint};
+//! use tower::Layer;
+//! use tower_telemetry::{ClientTraceLayer, client::ClientTrace};
+//!
+//! # #[derive(Clone)] struct InventoryClient(ClientTrace<Channel>);
+//! # impl InventoryClient { fn new(channel: ClientTrace<Channel>) -> Self { Self(channel) } }
+//! fn inventory() -> Result<InventoryClient, Box<dyn std::error::Error>> {
+//!     let target = "http://inventory:50051";
+//!     let channel = Endpoint::from_static(target).connect_lazy();
+//!     let channel = ClientTraceLayer::new().with_grpc_target(target)?.layer(channel);
+//!     // As `tonic-prost-build` has generated it, now of a `ClientTrace<Channel>`.
+//!     Ok(InventoryClient::new(channel))
+//! }
+//! ```
+//!
+//! The span is of [the whole call][whole], with all its attempts: a layer that tries again goes
+//! inside, and there is no count of attempts. Several streams at once over one channel are several
+//! spans.
+//!
+#![doc = include_str!("grpc.md")]
+//!
+//! ## How a call ends
+//!
+//! The span waits for the trailers whatever [`with_span_end`](ClientTraceLayer::with_span_end)
+//! says; only a [`SpanEnd`] among the response's own extensions ends it earlier. What counts as a
+//! failure is not asked of [`with_failure_by`](ClientTraceLayer::with_failure_by), which is for
+//! HTTP's responses, but of [`Grpc::with_failure_by`].
+//!
+//! | what happens | `rpc.status_code` | status | `error.type` |
+//! |---|---|---|---|
+//! | the trailers, or the head of a response without a body, say the status | that one | error unless `OK` | the status |
+//! | the response ends, and nothing has said it | `UNKNOWN`, or what HTTP's [status code stands for][mapping] | error | the status |
+//! | the caller lets go of it before: the call is cancelled | `CANCELLED` | error, [as the conventions have it][all] | `CANCELLED` |
+//! | the same, after the call's `grpc-timeout`; a channel or a layer inside that waits no longer | `DEADLINE_EXCEEDED` | error | `DEADLINE_EXCEEDED` |
+//! | there is no connection, or it is lost | `UNAVAILABLE` | error | see [errors](#errors) |
+//! | the server resets the stream | what the [reason stands for][reset] | error | `http_protocol_error` |
+//! | a layer inside sheds the call | `RESOURCE_EXHAUSTED` | error | `overloaded` |
+//! | any other error | `UNKNOWN` | error | see [errors](#errors) |
+//! | the client panics | `UNKNOWN` | error | `panic` |
+//!
+//! Where tonic calls an expired deadline `CANCELLED`, the span has gRPC's word for it. The caller
+//! who lets go of a stream because they have read enough has cancelled it, too; if that is no
+//! failure, `with_failure_by` says so.
+//!
+//! With the feature `tonic` the errors of tonic's channel are looked at like the others; without
+//! it, [`with_error_type`](ClientTraceLayer::with_error_type) for `tonic::transport::Error` does
+//! that.
+//!
+//! [`Grpc::with_failure_by`]: crate::Grpc::with_failure_by
+//! [all]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/#client
+//! [grpc]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/#client
+//! [mapping]: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+//! [reset]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
+//! [whole]: https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/#client-span
+//!
 //! # Errors
 //!
 //! `error.type` is the status code, if that is 4xx or 5xx (or what
@@ -220,14 +285,15 @@
 //!
 //! An error is looked at, with what caused it, if its type is one of these: `std::io::Error`,
 //! `http::Error`, an error in a box, with the feature `hyper-util` the ones of hyper-util's client
-//! and of hyper, with `reqwest` that of reqwest, and every type that
+//! and of hyper, with `reqwest` that of reqwest, with `tonic` those of its channel, and every type that
 //! [`with_error_type`](ClientTraceLayer::with_error_type) has a function for. Any other is called
 //! by its type's name, and one in a box that is not in the table `_OTHER`.
 //!
 //! # What ends a span
 //!
-//! Exactly one of these, and the span ends there and then. By default that is at the latest with
-//! the head; with [`SpanEnd::Body`], for the layer, by predicate or for one response, the span goes
+//! Exactly one of these, and the span ends there and then; a gRPC call [ends
+//! otherwise](#how-a-call-ends). By default that is at the latest with the head; with
+//! [`SpanEnd::Body`], for the layer, by predicate or for one response, the span goes
 //! on.
 //!
 //! | what happens | status | `error.type` |
@@ -254,6 +320,7 @@
 //! | `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` | RFC 9110's, `PATCH`, `QUERY` | [`with_known_methods`](ClientTraceLayer::with_known_methods) |
 //! | `OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS` | none | [`with_request_headers`](ClientTraceLayer::with_request_headers) |
 //! | `OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS` | none | [`with_response_headers`](ClientTraceLayer::with_response_headers) |
+//! | `OTEL_SEMCONV_STABILITY_OPT_IN` | `rpc`; `rpc/dup` has the older name of a call's status, too, `rpc/old` has it instead | [`Grpc::with_legacy_names`](crate::Grpc::with_legacy_names) |
 //!
 //! [`Telemetry::set_global`]: crate::Telemetry::set_global
 

@@ -148,6 +148,74 @@
 //! `tower_telemetry.time_to_head` is ours, since the conventions have no name for it: how long the
 //! client waited for an answer, where the span goes on with the answer's body.
 //!
+//! # gRPC
+//!
+//! A request whose content type is one of gRPC's or gRPC-Web's is a call, on a tonic server, on an
+//! axum router that serves calls beside other requests, or on any other service. Its span follows
+//! the [conventions for gRPC][grpc] instead of those for HTTP: it is named after the method,
+//! `shop.v1.Inventory/Get`, has the attributes below, and ends with the trailers, which have the
+//! status. What a handler, a filter or a hook can do is the same; of the setters, those that name
+//! something of HTTP's have nothing to do.
+//!
+#![cfg_attr(feature = "tonic", doc = "```no_run")]
+#![cfg_attr(not(feature = "tonic"), doc = "```text")]
+//! use tonic::transport::Server;
+//! use tower_telemetry::{Grpc, GrpcMethods, TraceLayer};
+//!
+//! # async fn serve<S>(inventory: S) -> Result<(), Box<dyn std::error::Error>>
+//! # where
+//! #     S: tower::Service<http::Request<tonic::body::Body>, Error = std::convert::Infallible>
+//! #         + tonic::server::NamedService + Clone + Send + Sync + 'static,
+//! #     S::Response: axum::response::IntoResponse,
+//! #     S::Future: Send + 'static,
+//! # {
+//! // Of a generated server: `InventoryServer::<Inventory>::NAME`.
+//! let methods = GrpcMethods::new(["shop.v1.Inventory"])?;
+//! let grpc = Grpc::new().with_methods(methods).without_health_and_reflection();
+//! Server::builder()
+//!     .layer(TraceLayer::new().with_grpc(grpc))
+//!     .add_service(inventory)
+//!     .serve("[::1]:50051".parse()?)
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Grpc`] has what can be chosen. Who calls, calls what they like: [by
+//! default](crate::Grpc::with_methods) every method that looks like one is recorded by its name, with a
+//! list every other one is `_OTHER`.
+//!
+#![doc = include_str!("grpc.md")]
+//!
+//! ## How a call ends
+//!
+//! The span waits for the trailers whatever [`with_span_end`](TraceLayer::with_span_end) says; only
+//! a [`SpanEnd`] among the response's own extensions ends it earlier, without a status if none was
+//! in the head. A [classifier](TraceLayer::with_classifier) is one of HTTP's responses and is not
+//! asked; [`Grpc::with_failure_by`] chooses among statuses.
+//!
+//! | what happens | `rpc.status_code` | status | `error.type` |
+//! |---|---|---|---|
+//! | the trailers, or the head of a response without a body, say the status | that one | error if it is one of [six] | the status |
+//! | the response ends, and nothing has said it | `UNKNOWN`, or what HTTP's [status code stands for][mapping] | by status | the status |
+//! | it is dropped before: the client has cancelled or is gone | `CANCELLED` | unset | |
+//! | the same, after the call's `grpc-timeout` | `DEADLINE_EXCEEDED` | error | `DEADLINE_EXCEEDED` |
+//! | the service or the body gives an error | `INTERNAL` | error | the error's type, or what is [told](ErrorTypeLayer) |
+//! | the service or the body panics | `UNKNOWN` | error | `panic` |
+//!
+//! gRPC-Web hides its trailers in the body. They are found there, on either side of a layer that
+//! translates.
+//!
+//! A tonic server gives up on a call that takes too long outside of its layers. That is a call's own
+//! `grpc-timeout` as a rule; by [`Server::timeout`] alone it looks like a client that is gone.
+//!
+//! [`Grpc`]: crate::Grpc
+//! [`Grpc::with_failure_by`]: crate::Grpc::with_failure_by
+//! [`Server::timeout`]: https://docs.rs/tonic/0.14/tonic/transport/server/struct.Server.html#method.timeout
+//! [grpc]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/#server
+//! [mapping]: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+//! [six]: crate::Grpc::with_failure_by
+//!
 //! # From a handler
 //!
 //! The span is the current one in the service, its future and its body, so OpenTelemetry's own API
@@ -196,6 +264,7 @@
 //! | `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` | RFC 9110's, `PATCH`, `QUERY` | [`with_known_methods`](TraceLayer::with_known_methods) |
 //! | `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS` | none | [`with_request_headers`](TraceLayer::with_request_headers) |
 //! | `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS` | none | [`with_response_headers`](TraceLayer::with_response_headers) |
+//! | `OTEL_SEMCONV_STABILITY_OPT_IN` | `rpc`; `rpc/dup` has the older name of a call's status, too, `rpc/old` has it instead | [`Grpc::with_legacy_names`](crate::Grpc::with_legacy_names) |
 //!
 //! # With other layers
 //!

@@ -17,7 +17,7 @@ use opentelemetry::Context;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SamplingDecision, SdkTracerProvider};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_telemetry::{
-    ClientTraceLayer, TraceLayer,
+    ClientTraceLayer, Grpc, GrpcMethods, TraceLayer,
     client::{ResendCount, SpanEnd, UrlTemplate},
     server::{Connection, LegacyNames, RequestBodySizeLayer},
 };
@@ -132,9 +132,10 @@ fn row<L>(
     Row { keys, level, when, value, how }
 }
 
-/// The table of what the layer does; fails if the rows do not say that.
-fn table<L: Traces>(rows: Vec<Row<L>>) -> String {
-    let default = L::keys(|case| case).all;
+/// The table of what the layer does with requests that are `prepared` like this; fails if the rows
+/// do not say that.
+fn table<L: Traces>(rows: Vec<Row<L>>, prepared: fn(Case<L>) -> Case<L>) -> String {
+    let default = L::keys(prepared).all;
     let mut listed = BTreeSet::new();
     let mut table =
         String::from("| attribute | level | start | when | value |\n|---|---|---|---|---|\n");
@@ -142,8 +143,8 @@ fn table<L: Traces>(rows: Vec<Row<L>>) -> String {
     for Row { keys, level, when, value, how } in rows {
         let is_always = matches!(how, Always);
         let Keys { all, start } = match how {
-            Always => L::keys(|case| case),
-            If(case) => L::keys(case),
+            Always => L::keys(prepared),
+            If(case) => L::keys(|plain| case(prepared(plain))),
             By(keys) => keys(),
         };
         for key in keys {
@@ -557,8 +558,203 @@ fn over_a_socket() -> Keys {
 
 #[test]
 fn the_tables_of_attributes_are_what_the_layers_do() {
-    assert_is_in_the_docs("server/attributes.md", &table(of_server()));
-    assert_is_in_the_docs("client/attributes.md", &table(of_client()));
+    assert_is_in_the_docs("server/attributes.md", &table(of_server(), |case| case));
+    assert_is_in_the_docs("client/attributes.md", &table(of_client(), |case| case));
+    assert_is_in_the_docs("server/grpc.md", &table(of_called_server(), call));
+    assert_is_in_the_docs("client/grpc.md", &table(of_calling_client(), call));
+}
+
+/// Makes a gRPC call of a request.
+fn call<L>(case: Case<L>) -> Case<L> {
+    let mut case = header(case, "content-type", "application/grpc");
+    *case.request.uri_mut() = "/shop.v1.Inventory/Get".parse().unwrap();
+    case.response.headers_mut().insert("grpc-status", HeaderValue::from_static("0"));
+    case
+}
+
+/// A layer that is told of calls.
+trait Calls: Traces {
+    fn grpc(self, grpc: Grpc) -> Self;
+}
+
+impl Calls for TraceLayer {
+    fn grpc(self, grpc: Grpc) -> Self {
+        self.with_grpc(grpc)
+    }
+}
+
+impl Calls for ClientTraceLayer {
+    fn grpc(self, grpc: Grpc) -> Self {
+        self.with_grpc(grpc)
+    }
+}
+
+/// The rows before a side's own, and those after them.
+fn of_call<L: Calls>(own: Vec<Row<L>>) -> Vec<Row<L>> {
+    let mut rows = vec![
+        row(&["rpc.system.name"], "required", ALWAYS, "`grpc`", Always),
+        row(&["rpc.method"], "required", ALWAYS, "`shop.v1.Inventory/Get`, or `_OTHER`", Always),
+        row(
+            &["rpc.method_original"],
+            "required",
+            "the method is not a [known one](crate::Grpc::with_methods)",
+            "what was asked for; redacted",
+            If(|case| {
+                with(case, |layer: L| layer.grpc(Grpc::new().with_methods(GrpcMethods::default())))
+            }),
+        ),
+        row(
+            &["rpc.status_code"],
+            "required",
+            ALWAYS,
+            "`OK`, `NOT_FOUND`; see [how a call ends](#how-a-call-ends)",
+            Always,
+        ),
+        row(
+            &["error.type"],
+            "required",
+            "the span is an error",
+            "see [how a call ends](#how-a-call-ends)",
+            If(|mut case| {
+                case.response.headers_mut().insert("grpc-status", HeaderValue::from_static("13"));
+                case
+            }),
+        ),
+    ];
+    rows.extend(own);
+    rows.extend([
+        row(
+            &["http.response.status_code"],
+            "ours",
+            "the response has no `grpc-status`",
+            "an integer, which `rpc.status_code` was made of",
+            If(|mut case| {
+                case.response.headers_mut().remove("grpc-status");
+                case
+            }),
+        ),
+        row(
+            &["tower_telemetry.time_to_head"],
+            "ours",
+            "the span has waited for the body",
+            "seconds",
+            Always,
+        ),
+        row(
+            &["rpc.response.status_code"],
+            "opt-in",
+            "[asked for](crate::Grpc::with_legacy_names)",
+            "the same as `rpc.status_code`",
+            If(|case| {
+                let old = Grpc::new().with_legacy_names(LegacyNames::Beside);
+                with(case, |layer: L| layer.grpc(old))
+            }),
+        ),
+        row(
+            &["rpc.request.metadata.x-mine"],
+            "opt-in",
+            "[asked for](crate::Grpc::with_request_metadata), and sent",
+            "all its values; redacted",
+            If(|case| {
+                let mine = Grpc::new().with_request_metadata(headers(&[MINE]));
+                with(header(case, MINE, "yes"), |layer: L| layer.grpc(mine))
+            }),
+        ),
+        row(
+            &["rpc.response.metadata.x-mine"],
+            "opt-in",
+            "[asked for](crate::Grpc::with_response_metadata), and sent with the head or the trailers",
+            "all its values; redacted",
+            If(|case| {
+                let mine = Grpc::new().with_response_metadata(headers(&[MINE]));
+                with(with_mine_in_the_response(case), |layer: L| layer.grpc(mine))
+            }),
+        ),
+    ]);
+    rows
+}
+
+fn of_called_server() -> Vec<Row<TraceLayer>> {
+    of_call(vec![
+        row(
+            &["server.address"],
+            "recommended",
+            "known",
+            "the host, by [trusted proxies](Forwarded), `:authority` or `Host`",
+            If(|case| header(case, "host", "inventory")),
+        ),
+        row(
+            &["server.port"],
+            "required",
+            "written beside that host",
+            "an integer",
+            If(|case| header(case, "host", "inventory:50051")),
+        ),
+        row(
+            &["network.peer.address", "network.peer.port"],
+            "recommended",
+            "tonic's or axum's server or a [`Connection`] names it",
+            "who is at the other end of the connection",
+            If(connected),
+        ),
+        row(
+            &["network.local.address", "network.local.port"],
+            "opt-in",
+            "[asked for](TraceLayer::with_network_local), and named in the same way",
+            "which of our addresses was connected to",
+            If(|case| with(connected(case), TraceLayer::with_network_local)),
+        ),
+        row(
+            &["network.transport"],
+            "opt-in",
+            "[asked for](TraceLayer::with_network_transport), and the peer is known",
+            "`tcp`, or `quic` for HTTP/3",
+            If(|case| with(connected(case), TraceLayer::with_network_transport)),
+        ),
+    ])
+}
+
+fn of_calling_client() -> Vec<Row<ClientTraceLayer>> {
+    of_call(vec![
+        row(
+            &["server.address"],
+            "required",
+            "the channel's [target](ClientTraceLayer::with_grpc_target), the URL, the layer's [origin](ClientTraceLayer::with_origin) or `Host` says it",
+            "the host, the path of a socket, or the whole target",
+            If(|case| with(case, |layer| layer.with_grpc_target("unix:/run/a.sock").unwrap())),
+        ),
+        row(
+            &["server.port"],
+            "required",
+            "written beside that host, or the scheme's default",
+            "an integer",
+            If(|case| with(case, |layer| layer.with_grpc_target("inventory:50051").unwrap())),
+        ),
+        row(
+            &["network.peer.address", "network.peer.port"],
+            "recommended",
+            "hyper-util's client or reqwest's names it; a tonic channel does not",
+            "who has answered",
+            By(call_over_a_socket),
+        ),
+    ])
+}
+
+/// Nothing but hyper-util's client itself can say who has answered.
+fn call_over_a_socket() -> Keys {
+    Keys::of(|provider| {
+        tokio_test::block_on(async {
+            let mut answer = response("");
+            answer.headers_mut().insert("grpc-status", HeaderValue::from_static("0"));
+            let server = Server::http1(Answers(answer)).await;
+            let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+                .build_http::<Empty<Bytes>>();
+            let client = ClientTraceLayer::on(provider).layer(client);
+            let url = format!("http://{}/shop.v1.Inventory/Get", server.address);
+            let request = Request::post(url).header("content-type", "application/grpc");
+            client.oneshot(request.body(Empty::new()).unwrap()).await.unwrap();
+        });
+    })
 }
 
 /// What is written under which old name.

@@ -31,13 +31,15 @@ pub(super) struct Look {
 }
 
 /// Attributes that name or columns tell, or that are much the same for all requests of a service.
-const QUIET: [&str; 12] = [
+const QUIET: [&str; 14] = [
     "client.address",
     "http.request.method",
     "http.route",
     "network.peer.address",
     "network.peer.port",
     "network.protocol.version",
+    "rpc.method",
+    "rpc.system.name",
     "server.address",
     "server.port",
     "tower_telemetry.time_to_head",
@@ -46,8 +48,14 @@ const QUIET: [&str; 12] = [
     "user_agent.original",
 ];
 /// Attributes that come before all others, in this order.
-const TELLING: [&str; 5] =
-    ["error.type", "http.response.status_code", "url.full", "url.path", "url.query"];
+const TELLING: [&str; 6] = [
+    "error.type",
+    "http.response.status_code",
+    "rpc.status_code",
+    "url.full",
+    "url.path",
+    "url.query",
+];
 
 /// Kind, duration and status: the columns at the right.
 const RIGHT: usize = "  internal  999.99 ms  unset".len();
