@@ -14,7 +14,7 @@ use std::{
 use allocation_counter::measure;
 use axum::extract::{ConnectInfo, MatchedPath};
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Request, Response};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
 use opentelemetry::Context as Cx;
 use opentelemetry_sdk::trace::InMemorySpanExporter;
@@ -282,4 +282,54 @@ fn a_client_that_is_not_to_trace_allocates_nothing() {
     // The span that OpenTelemetry makes where there is no provider, in a box.
     let allocations = sent_over_bare(&mut ClientTraceLayer::new().layer(bare(1)), Some(SAMPLED));
     assert!(allocations <= 1, "{allocations}");
+}
+
+/// A service that answers calls of this content type with so many frames.
+fn answers(
+    frames: u32,
+    content_type: &'static str,
+) -> impl Service<Request<()>, Response = Response<Frames>, Error = Infallible, Future = Answer> + Clone
+{
+    service_fn(move |_: Request<()>| {
+        let mut response = Response::new(Frames { left: frames, ready: false });
+        response.headers_mut().insert("content-type", HeaderValue::from_static(content_type));
+        future::ready(Ok(response))
+    })
+}
+
+/// Allocations of such a call, from a server's layer and from a client's.
+fn of_calls(frames: u32, content_type: &'static str) -> [u64; 2] {
+    let call = || {
+        Request::post("http://inventory:50051/shop.v1.Inventory/Get")
+            .header("content-type", content_type)
+            .header("grpc-timeout", "1S")
+            .body(())
+            .unwrap()
+    };
+    let telemetry = telemetry(SamplerBuilder::new());
+    let bare = count(&mut answers(frames, content_type), call());
+    let mut server =
+        TraceLayer::new().with_telemetry(&telemetry).layer(answers(frames, content_type));
+    count(&mut server, call());
+    let mut client =
+        ClientTraceLayer::new().with_telemetry(&telemetry).layer(answers(frames, content_type));
+    count(&mut client, call());
+    [count(&mut server, call()) - bare, count(&mut client, call()) - bare]
+}
+
+#[test]
+fn a_call_allocates_no_more_than_any_request_and_nothing_for_its_frames() {
+    let [server, client] = of_calls(1, "application/grpc");
+    // On a client five of them are the header.
+    assert!(server <= 8 && client <= 10, "{server}, {client}");
+    for (content_type, reader) in [
+        ("application/grpc", 0),
+        // What looks for trailers in the body.
+        ("application/grpc-web+proto", 1),
+        ("application/grpc-web-text+proto", 1),
+    ] {
+        let once = of_calls(1, content_type);
+        assert_eq!(once, [server + reader, client + reader], "{content_type}");
+        assert_eq!(of_calls(100, content_type), once, "{content_type}");
+    }
 }
