@@ -5,8 +5,10 @@ use std::sync::LazyLock;
 use opentelemetry::InstrumentationScope;
 
 /// The version of the semantic conventions that the crate's attribute names follow, as the
-/// [schema URL] that every span's scope carries.
+/// [schema URL] that every span's scope carries. The status of a gRPC call has the name that it was
+/// [given after that version][renamed], [unless asked otherwise](crate::Grpc::with_legacy_names).
 ///
+/// [renamed]: https://github.com/open-telemetry/semantic-conventions/pull/3921
 /// [schema URL]: https://opentelemetry.io/docs/specs/otel/schemas/#schema-url
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 

@@ -207,7 +207,8 @@ impl ClientTraceLayer {
     }
 
     /// When a span ends. Default: [`SpanEnd::Head`], when the response's head is there. Replaces a
-    /// [choice](Self::with_span_end_by) by response.
+    /// [choice](Self::with_span_end_by) by response. A [gRPC call](crate::client#grpc) waits for its
+    /// trailers either way.
     ///
     /// With [`SpanEnd::Body`] it ends with the last frame that the caller reads, or when the caller
     /// lets go of the body. Of a `reqwest::Response` that takes a box around its body.
@@ -253,7 +254,7 @@ impl ClientTraceLayer {
 
     /// Which responses are failures, for those who expect their 404s. Default: [4xx and
     /// 5xx][status]. Replaces a [classifier](Self::with_classifier). If it panics, the default
-    /// counts.
+    /// counts. Of [gRPC calls](crate::client#grpc) it is asked nothing.
     ///
     /// ```
     /// use http::{Request, Response};
@@ -337,8 +338,9 @@ impl ClientTraceLayer {
 
 /// What is on a span.
 impl ClientTraceLayer {
-    /// Where requests go whose URL does not say it, such as those to a tonic channel or to a
-    /// connection: `http://inventory:50051`. Default: to what the `Host` header says.
+    /// Where requests go whose URL does not say it, such as those to a connection:
+    /// `http://inventory:3000`. Default: to what the `Host` header says. For a gRPC channel there is
+    /// [`with_grpc_target`](Self::with_grpc_target).
     ///
     /// ```
     /// use http::Request;
@@ -346,10 +348,10 @@ impl ClientTraceLayer {
     /// use tower_telemetry::ClientTraceLayer;
     #[doc = include_str!("span_of.md")]
     ///
-    /// let layer = ClientTraceLayer::new().with_origin("http://inventory:50051")?;
+    /// let layer = ClientTraceLayer::new().with_origin("http://inventory:3000")?;
     /// let request = Request::get("/items/42").body(String::new())?;
     /// let span = span_of(layer, request);
-    /// let url = "http://inventory:50051/items/42";
+    /// let url = "http://inventory:3000/items/42";
     /// assert!(span.attributes.contains(&KeyValue::new("url.full", url)));
     /// assert!(span.attributes.contains(&KeyValue::new("server.address", "inventory")));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -483,7 +485,8 @@ impl ClientTraceLayer {
     }
 
     /// The request's headers that are recorded, as `http.request.header.{name}`. Default: none.
-    /// Variable: `OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS`.
+    /// Variable: `OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS`. Those of gRPC calls are
+    /// [metadata](Grpc::with_request_metadata).
     ///
     /// Of what a client adds further in nothing is known here.
     ///

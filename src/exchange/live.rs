@@ -188,14 +188,16 @@ impl Live {
     /// What it means that the guard was let go of.
     pub(crate) fn outcome_of_drop(&self, panicking: bool) -> Outcome {
         let length = self.length.load(Relaxed);
-        let all_is_sent = match self.call() {
-            Some(call) => call.status().is_some(),
-            // A server stops asking once it has sent as much as the head has announced.
-            None => length != UNKNOWN && self.sent.load(Relaxed) >= length,
+        // A server stops asking once it has sent as much as the head has announced.
+        let all_is_sent = length != UNKNOWN && self.sent.load(Relaxed) >= length;
+        let is_over = match self.call() {
+            // After the messages there are trailers to come, unless the response is none to a call.
+            Some(call) if self.status_code() == Some(StatusCode::OK) => call.status().is_some(),
+            _ => all_is_sent,
         };
         if self.inside.load(Relaxed) {
             Outcome::Panicked
-        } else if all_is_sent {
+        } else if is_over {
             Outcome::Complete
         } else if panicking && self.settings().side == Side::Server {
             // What unwinds further out has cut off the response. A client's caller has let go of

@@ -62,6 +62,7 @@
 //! | `OTEL_EXPORTER_OTLP_HEADERS`, `…_TRACES_HEADERS` | none | the pair is skipped |
 //! | `OTEL_EXPORTER_OTLP_TIMEOUT`, `…_TRACES_TIMEOUT` | `10000` (ms; 0 is no limit) | the default |
 //! | `OTEL_INSTRUMENTATION_HTTP_*` | see [the server's](crate::server#environment) and [the client's](crate::client#environment) | the entry is skipped |
+//! | `OTEL_SEMCONV_STABILITY_OPT_IN` | `rpc`; see [the server's](crate::server#environment) | the entry is skipped |
 //! | `OTEL_BSP_SCHEDULE_DELAY` | `5000` (ms, above 0) | the default |
 //! | `OTEL_BSP_MAX_QUEUE_SIZE` | `2048` (spans, 1 to 1048576) | the default |
 //! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` | `512` (spans), at most the queue's size | the default |

@@ -217,7 +217,8 @@ impl TraceLayer {
     }
 
     /// When a span ends. Default: [`SpanEnd::Body`], with the last frame of the response. Replaces
-    /// a [choice](Self::with_span_end_by) by response.
+    /// a [choice](Self::with_span_end_by) by response. A [gRPC call](crate::server#grpc) waits for its
+    /// trailers either way.
     ///
     /// ```
     /// use http::Request;
@@ -262,7 +263,8 @@ impl TraceLayer {
     ///
     /// It is asked for the head and, if it wants to, the trailers of a response that was handed
     /// over to its end. An error of the service or the body, a panic and a client that goes away
-    /// are failures without its being asked. If it panics, the default counts.
+    /// are failures without its being asked. If it panics, the default counts. Of [gRPC
+    /// calls](crate::server#grpc) it is asked nothing.
     ///
     /// ```
     /// use tower_http::classify::StatusInRangeAsFailures;
@@ -328,7 +330,8 @@ impl TraceLayer {
     }
 
     /// The request's headers that are recorded, as `http.request.header.{name}`. Default: none.
-    /// Variable: `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS`.
+    /// Variable: `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS`. Those of gRPC calls are
+    /// [metadata](Grpc::with_request_metadata).
     ///
     /// ```
     /// use http::Request;

@@ -220,6 +220,24 @@ fn a_length_that_is_all_there_is_no_end_of_a_call() {
 }
 
 #[test]
+fn a_length_is_the_end_of_what_is_no_answer_to_a_call() {
+    let recorder = Recorder::new();
+    let inner = service_fn(|_: Request<()>| {
+        let mut body = Script::new([Step::Data("no"), Step::Pending]);
+        body.size_hint = http_body::SizeHint::with_exact(2);
+        std::future::ready(ok(Response::builder().status(404).body(body).unwrap()))
+    });
+    tokio_test::block_on(async {
+        let response = recorder.layer().layer(inner).call(call(&[])).await.unwrap();
+        // As a server over HTTP/1 does.
+        response.into_body().frame().await.unwrap().unwrap();
+    });
+    let [server, _] = failed("UNIMPLEMENTED");
+    let server = server.with("http.response.status_code", 404);
+    assert_eq!(Described::from(recorder.span()), server);
+}
+
+#[test]
 fn a_service_that_is_let_go_of_is_cancelled_or_late() {
     for (timeout, status) in [("1H", "CANCELLED"), ("1n", "DEADLINE_EXCEEDED")] {
         let request = || call(&[]).map(|()| ()).into_parts();
