@@ -22,8 +22,7 @@ use crate::{
     semconv::{
         host,
         keys::{self, Convention},
-        legacy,
-        legacy::LegacyNames,
+        legacy::{self, LegacyNames},
         method::Folded,
         url, user_agent,
     },
@@ -56,13 +55,12 @@ impl<'a> Description<'a> {
         let connection = Connection::of(head.extensions());
         let seen = config.forwarded.read(head.headers(), connection.peer().map(|peer| peer.ip()));
         let call = Call::of(head, &config.exchange);
-        let (name, named) = match config.span_name.as_ref().and_then(|name| name.of(head)) {
-            Some(name) => (name, true),
-            None => match &call {
-                Some(call) => (call.span_name(), false),
-                None => (method.span_name(head.route()), false),
-            },
-        };
+        let given = config.span_name.as_ref().and_then(|name| name.of(head));
+        let named = given.is_some();
+        let name = given.unwrap_or_else(|| match &call {
+            Some(call) => call.span_name(),
+            None => method.span_name(head.route()),
+        });
         let mut description = Self {
             config,
             head,

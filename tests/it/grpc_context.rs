@@ -1,6 +1,6 @@
 //! Whose child a call is, what is current inside of it, and the services that tonic brings along.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use opentelemetry::{
     Context,
@@ -244,21 +244,33 @@ async fn a_server_that_is_not_there_is_unavailable() {
     assert_eq!(unanswered(endpoint).await, failed("name_resolution_error"));
 }
 
-/// A way to a server that can be cut.
-async fn relay(server: SocketAddr) -> (Endpoint, Arc<Notify>) {
+/// What becomes of a way to a server.
+#[derive(Clone, Copy)]
+enum Becomes {
+    /// Both sides are told.
+    Cut,
+    /// Nothing gets through any more.
+    Blocked,
+}
+
+/// A way to a server, and what ends it.
+async fn relay(server: SocketAddr, becomes: Becomes) -> (Endpoint, Arc<Notify>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let cut = Arc::new(Notify::new());
-    let is_cut = Arc::clone(&cut);
+    let end = Arc::new(Notify::new());
+    let is_over = Arc::clone(&end);
     tokio::spawn(async move {
         let (mut client, _) = listener.accept().await.unwrap();
         let mut server = TcpStream::connect(server).await.unwrap();
         tokio::select! {
-            () = is_cut.notified() => {}
+            () = is_over.notified() => {}
             _ = copy_bidirectional(&mut client, &mut server) => {}
         }
+        if let Becomes::Blocked = becomes {
+            std::future::pending::<()>().await;
+        }
     });
-    (Endpoint::from_shared(endpoint).unwrap(), cut)
+    (Endpoint::from_shared(endpoint).unwrap(), end)
 }
 
 #[tokio::test]
@@ -266,7 +278,7 @@ async fn a_server_that_is_gone_in_the_middle_is_unavailable_and_to_it_the_call_i
     for at_once in [true, false] {
         let mut spans = Spans::new();
         let server = grpc::Server::start(spans.recorder.layer()).await;
-        let (endpoint, cut) = relay(server.address).await;
+        let (endpoint, cut) = relay(server.address, Becomes::Cut).await;
         let mut client = grpc::client(&endpoint, spans.recorder.client_layer());
         if at_once {
             let called = begin(&mut client, Kind::BothStream, Do::Hang, None);
@@ -293,4 +305,23 @@ async fn a_server_that_is_gone_in_the_middle_is_unavailable_and_to_it_the_call_i
         assert_eq!(of_server.status, opentelemetry::trace::Status::Unset);
         assert_eq!(of_server.attributes["rpc.status_code"], "CANCELLED".into());
     }
+}
+
+#[tokio::test]
+async fn a_server_that_answers_no_ping_is_unavailable() {
+    let mut spans = Spans::new();
+    let server = grpc::Server::start(spans.recorder.layer()).await;
+    let (endpoint, block) = relay(server.address, Becomes::Blocked).await;
+    let patience = Duration::from_millis(20);
+    let endpoint = endpoint.http2_keep_alive_interval(patience).keep_alive_timeout(patience);
+    let mut client = grpc::client(&endpoint, spans.recorder.client_layer());
+    let called = begin(&mut client, Kind::BothStream, Do::Hang, None);
+    let blocking = async {
+        server.hangs().await;
+        block.notify_one();
+    };
+    assert!(tokio::join!(called, blocking).0.is_err());
+    let [of_client] = spans.next().await;
+    let of_client = Described::from(of_client).without("server.address").without("server.port");
+    assert_eq!(of_client, failed("timeout"));
 }

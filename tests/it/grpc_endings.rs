@@ -335,6 +335,31 @@ fn an_error_that_is_a_status_is_the_end_that_the_server_has_given() {
 }
 
 #[test]
+fn a_name_of_the_users_comes_before_the_status() {
+    let recorder = Recorder::new();
+    let layer = recorder.client_layer().with_error_type(|status: &tonic::Status| {
+        (status.message() == "out of stock").then(|| "out_of_stock".into())
+    });
+    let answer = |message: &'static str| {
+        service_fn(move |_: Request<()>| {
+            let status = tonic::Status::failed_precondition(message);
+            std::future::ready(Err::<Response<Script>, _>(status))
+        })
+    };
+    tokio_test::block_on(async {
+        for message in ["out of stock", "closed"] {
+            assert!(layer.layer(answer(message)).call(call(&[])).await.is_err());
+        }
+    });
+    let spans: Vec<Described> = recorder.spans().into_iter().map(Described::from).collect();
+    let expected = ["out_of_stock", "FAILED_PRECONDITION"].map(|error_type| {
+        let [_, client] = expected("", "FAILED_PRECONDITION");
+        client.failed(error_type)
+    });
+    assert_eq!(spans, expected);
+}
+
+#[test]
 fn whoever_asks_decides_which_statuses_are_failures() {
     let of = |code: &'static str| {
         move || ok(Response::builder().header("grpc-status", code).body(Script::default()).unwrap())

@@ -45,11 +45,12 @@ const OF_STREAM: [&str; 5] = [
 /// The beginnings of its reasons that [have a status][reset] of their own.
 ///
 /// [reset]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
-const REASONS: [(&str, Status); 6] = [
+const REASONS: [(&str, Status); 7] = [
     ("refused stream", Status::UNAVAILABLE),
     ("stream no longer needed", Status::CANCELLED),
     ("detected excessive load", Status::RESOURCE_EXHAUSTED),
     ("security properties do not meet", Status::PERMISSION_DENIED),
+    ("received frame when stream half-closed", Status::UNKNOWN),
     ("endpoint requires HTTP/1.1", Status::UNKNOWN),
     ("unknown reason", Status::UNKNOWN),
 ];
@@ -145,4 +146,41 @@ fn is_of_connection(error: &(dyn Error + 'static)) -> bool {
         false
     };
     of_connection
+}
+
+#[cfg(all(test, feature = "tonic"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_of_http2_stands_for_what_it_does_to_tonic() {
+        // One more than there are.
+        for code in 0..=14 {
+            let error = h2::Error::from(h2::Reason::from(code));
+            let ours = implied(&error, Some("http_protocol_error"));
+            let tonics = tonic::Status::from(error).code();
+            assert_eq!(i32::from(ours.code()), tonics as i32, "{code}: {tonics:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_stands_for_a_status() {
+        let error = std::fmt::Error;
+        for (word, name) in [
+            (Some(TIMEOUT), "DEADLINE_EXCEEDED"),
+            (Some("overloaded"), "RESOURCE_EXHAUSTED"),
+            (Some("invalid_response"), "INTERNAL"),
+            (Some("http_protocol_error"), "UNKNOWN"),
+            (Some("request_body_error"), "UNKNOWN"),
+            (Some("not_found"), "UNKNOWN"),
+            (None, "UNKNOWN"),
+        ] {
+            assert_eq!(implied(&error, word).name(), name, "{word:?}");
+        }
+        for word in OF_CONNECTION {
+            assert_eq!(implied(&error, Some(word)).name(), "UNAVAILABLE", "{word}");
+            let said = include_str!("words.md").contains(&format!("`{word}`"));
+            assert!(said, "{word} is in the table");
+        }
+    }
 }

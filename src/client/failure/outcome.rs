@@ -41,16 +41,16 @@ fn outcome<E: 'static>(
         let error = settings.error_names.view(error).or_else(|| chain::view(error))?;
         look(error);
         let word = word(error);
+        let named = chain::chain(error).find_map(|error| settings.error_names.of(error));
         if guard.is_call() {
             match grpc::said(error, word.as_deref()) {
                 Said::Status(status) => {
                     guard.set_grpc_status(status);
-                    return Some(Outcome::Complete);
+                    return Some(named.map_or(Outcome::Complete, Outcome::Failed));
                 }
                 Said::Failure(status) => guard.set_grpc_status(status),
             }
         }
-        let named = chain::chain(error).find_map(|error| settings.error_names.of(error));
         named.or(word).map(Outcome::Failed)
     });
     named.flatten().unwrap_or_else(Outcome::error::<E>)
