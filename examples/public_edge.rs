@@ -38,7 +38,7 @@ use tokio::{
     time::timeout,
 };
 use tower_telemetry::{
-    HeaderSelector, Redaction, Telemetry, TraceLayer,
+    Grpc, HeaderSelector, Redaction, Telemetry, TraceLayer,
     propagation::TraceContext,
     sdk::export::ConsoleExporter,
     server::{Forwarded, RemoteParent},
@@ -55,6 +55,8 @@ fn edge(telemetry: &Telemetry) -> Result<TraceLayer, BoxError> {
         // A stranger's `traceparent` would choose our traces and whether they are sampled, and the
         // baggage would go along with our own calls. A new trace; theirs is a link.
         .with_remote_parent(RemoteParent::Link)
+        // Nothing here serves gRPC, so what says that it is a call is not.
+        .with_grpc(Grpc::off())
         .with_forwarded(
             // As many as there are before us. With one more, the client would be whoever the
             // stranger says. The shop must not be reachable past the proxy.

@@ -12,6 +12,8 @@ use crate::exchange::{
 
 /// What is known of an exchange that has ended.
 pub(crate) struct End<'a> {
+    /// Whether the span's name was given by somebody, and so stays.
+    pub(crate) named: bool,
     pub(crate) side: Side,
     pub(crate) outcome: Outcome,
     /// What a classifier says.
@@ -25,6 +27,8 @@ pub(crate) struct End<'a> {
 
 /// What the span says of it.
 pub(crate) struct Ending<'a> {
+    /// The span's name, if it is another than at the start.
+    pub(crate) name: Option<Cow<'static, str>>,
     pub(crate) route: Option<&'a Route>,
     pub(crate) grpc_status: Option<&'static str>,
     pub(crate) error_type: Option<Cow<'static, str>>,

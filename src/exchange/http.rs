@@ -24,21 +24,6 @@ pub(crate) struct HttpRequest {
 }
 
 impl HttpRequest {
-    /// The best route there is.
-    fn route<'a>(&'a self, told: Option<&'a Route>) -> Option<&'a Route> {
-        match (&self.route, told) {
-            (Some(known), Some(told)) => Some(if told.beats(known) { told } else { known }),
-            (known, told) => known.as_ref().or(told),
-        }
-    }
-
-    /// The span's name, if the route is another than at the start.
-    pub(crate) fn late_name(&self, route: Option<&Route>) -> Option<Cow<'static, str>> {
-        let known = self.route.as_ref().map(|route| route.pattern.as_str());
-        let route = route.map(|route| route.pattern.as_str());
-        (route != known).then(|| self.method.span_name(route))
-    }
-
     /// What the end says of the request.
     pub(crate) fn end<'a>(&'a self, end: End<'a>, settings: &Settings) -> Ending<'a> {
         let responded = end.status_code.is_some();
@@ -48,6 +33,7 @@ impl HttpRequest {
         let route = self.route(end.facts.and_then(|facts| facts.route.as_ref()));
         let size = |key, size: u64| KeyValue::new(key, i64::try_from(size).unwrap_or(i64::MAX));
         Ending {
+            name: if end.named { None } else { self.late_name(route) },
             route,
             grpc_status: None,
             attributes: [
@@ -63,5 +49,19 @@ impl HttpRequest {
             more: Vec::new(),
             error_type: end.outcome.error_type(end.side, end.status_code, end.failed, told),
         }
+    }
+
+    /// The best route there is.
+    fn route<'a>(&'a self, told: Option<&'a Route>) -> Option<&'a Route> {
+        match (&self.route, told) {
+            (Some(known), Some(told)) => Some(if told.beats(known) { told } else { known }),
+            (known, told) => known.as_ref().or(told),
+        }
+    }
+
+    fn late_name(&self, route: Option<&Route>) -> Option<Cow<'static, str>> {
+        let known = self.route.as_ref().map(|route| route.pattern.as_str());
+        let route = route.map(|route| route.pattern.as_str());
+        (route != known).then(|| self.method.span_name(route))
     }
 }

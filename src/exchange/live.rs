@@ -244,7 +244,9 @@ impl Live {
         let facts = self.told.facts();
         let facts = facts.as_deref();
         let (status_code, response_size) = (self.status_code(), self.sent.load(Relaxed));
+        let told_name = facts.and_then(|facts| facts.name.clone());
         let end = End {
+            named: known.named || told_name.is_some(),
             side: settings.side,
             outcome,
             failed,
@@ -254,16 +256,11 @@ impl Live {
             request_size: self.told.request_size(),
             response_size,
         };
-        let (ending, late_name) = match &known.request {
-            Kind::Http(request) => {
-                let ending = request.end(end, settings);
-                let name = request.late_name(ending.route);
-                (ending, name)
-            }
-            Kind::Grpc(call) => (call.end(end, settings), None),
+        let ending = match &known.request {
+            Kind::Http(request) => request.end(end, settings),
+            Kind::Grpc(call) => call.end(end, settings),
         };
-        let told_name = facts.and_then(|facts| facts.name.clone());
-        if let Some(name) = told_name.or(late_name.filter(|_| !known.named)) {
+        if let Some(name) = told_name.or(ending.name) {
             span.update_name(name);
         }
 

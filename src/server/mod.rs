@@ -111,7 +111,7 @@
 //!
 //! # Trust
 //!
-//! The defaults are for a service among others of one's own. Two things are different at an edge
+//! The defaults are for a service among others of one's own. Three things are different at an edge
 //! that strangers can reach:
 //!
 //! * Their `traceparent` would decide in which trace a request is, and whether it is sampled.
@@ -119,16 +119,19 @@
 //! * Their `Forwarded` and `X-Forwarded-*` headers say what they like. By default nobody believes
 //!   them; behind proxies of one's own, [`Forwarded`] says how far to, and which of them the
 //!   proxies write: the other kind is still the stranger's.
+//! * Their `content-type` makes a [gRPC call](#grpc) of any request. [`Grpc::off`] is for servers of
+//!   none, and for others there is a [list of methods](crate::Grpc::with_methods).
 //!
 //! ```
 //! use tower_telemetry::{
-//!     TraceLayer,
+//!     Grpc, TraceLayer,
 //!     server::{Forwarded, RemoteParent},
 //! };
 //!
 //! let edge = TraceLayer::new()
 //!     .with_remote_parent(RemoteParent::Link)
-//!     .with_forwarded(Forwarded::from_proxies(1).with_only_x_forwarded());
+//!     .with_forwarded(Forwarded::from_proxies(1).with_only_x_forwarded())
+//!     .with_grpc(Grpc::off());
 //! # let _ = edge;
 //! ```
 //!
@@ -182,8 +185,8 @@
 //! ```
 //!
 //! [`Grpc`] has what can be chosen. Who calls, calls what they like: [by
-//! default](crate::Grpc::with_methods) every method that looks like one is recorded by its name, with a
-//! list every other one is `_OTHER`.
+//! default](crate::Grpc::with_methods) every method that looks like one is recorded by its name, with
+//! a list every other one is `_OTHER`.
 //!
 #![doc = include_str!("grpc.md")]
 //!
@@ -210,6 +213,7 @@
 //! `grpc-timeout` as a rule; by [`Server::timeout`] alone it looks like a client that is gone.
 //!
 //! [`Grpc`]: crate::Grpc
+//! [`Grpc::off`]: crate::Grpc::off
 //! [`Grpc::with_failure_by`]: crate::Grpc::with_failure_by
 //! [`Server::timeout`]: https://docs.rs/tonic/0.14/tonic/transport/server/struct.Server.html#method.timeout
 //! [grpc]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/#server

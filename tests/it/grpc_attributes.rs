@@ -83,6 +83,17 @@ fn a_request_is_a_call_by_its_content_type_and_any_other_is_not() {
 }
 
 #[test]
+fn a_server_that_serves_none_knows_no_calls() {
+    let request = || call("/grpc.health.v1.Health/Check");
+    let off = || Grpc::off().without_health_and_reflection();
+    for span in spans_of(&off(), &request()) {
+        assert_eq!(span.name, "POST");
+        assert!(span.attributes.keys().all(|key| !key.starts_with("rpc.")));
+        assert!(span.attributes.contains_key("http.request.method"));
+    }
+}
+
+#[test]
 fn the_name_is_the_method_if_that_looks_like_one() {
     let long = format!("/shop.v1.Inventory/{}", "x".repeat(10_000));
     for (path, method) in [

@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use opentelemetry::trace::Status;
 use tower::{BoxError, Layer, Service, service_fn};
 use tower_telemetry::{
-    Grpc, HeaderSelector,
+    Grpc, GrpcMethods, HeaderSelector,
     client::{ClientTrace, SpanEnd},
     server::Trace,
 };
@@ -127,6 +127,8 @@ fn a_response_without_a_status_is_mapped_from_that_of_http() {
         (401, None, "UNAUTHENTICATED"),
         (403, None, "PERMISSION_DENIED"),
         (404, Some("UNIMPLEMENTED"), "UNIMPLEMENTED"),
+        (405, Some("UNKNOWN"), "UNKNOWN"),
+        (415, Some("UNKNOWN"), "UNKNOWN"),
         (429, Some("UNAVAILABLE"), "UNAVAILABLE"),
         (500, Some("UNKNOWN"), "UNKNOWN"),
         (502, Some("UNAVAILABLE"), "UNAVAILABLE"),
@@ -139,6 +141,9 @@ fn a_response_without_a_status_is_mapped_from_that_of_http() {
         };
         let [of_server, of_client] = expected(client, client)
             .map(|span| span.with("http.response.status_code", i64::from(status_code)));
+        // Nobody there knows the method, so it may be anything.
+        let unknown = matches!(status_code, 200 | 204 | 404 | 405 | 415);
+        let of_server = if unknown { of_server.named("grpc") } else { of_server };
         let of_server = match server {
             Some(error) => of_server.failed(error),
             None => of_server,
@@ -146,6 +151,24 @@ fn a_response_without_a_status_is_mapped_from_that_of_http() {
         let spans = spans_of(&Grpc::new(), &call(&[]), answer, Read::All);
         assert_eq!(spans, [of_server, of_client.failed(client)], "{status_code}");
     }
+}
+
+#[test]
+fn a_method_that_is_listed_or_was_named_keeps_its_name_whatever_is_answered() {
+    let answer =
+        || ok(Response::builder().status(404).body(Script::new([Step::Data("no")])).unwrap());
+    let known = GrpcMethods::new(["shop.v1.Inventory"]).unwrap();
+    let [server, _] = spans_of(&Grpc::new().with_methods(known), &call(&[]), answer, Read::All);
+    assert_eq!(server.name, "shop.v1.Inventory/Get");
+
+    let recorder = Recorder::new();
+    let layer = recorder.layer().with_span_name(|_| Some("inventory".into()));
+    let inner = service_fn(|_: Request<()>| std::future::ready(answer()));
+    tokio_test::block_on(async {
+        let response = layer.layer(inner).call(call(&[])).await.unwrap();
+        Read::All.body(response.into_body()).await;
+    });
+    assert_eq!(recorder.span().name, "inventory");
 }
 
 #[test]
@@ -233,7 +256,7 @@ fn a_length_is_the_end_of_what_is_no_answer_to_a_call() {
         response.into_body().frame().await.unwrap().unwrap();
     });
     let [server, _] = failed("UNIMPLEMENTED");
-    let server = server.with("http.response.status_code", 404);
+    let server = server.with("http.response.status_code", 404).named("grpc");
     assert_eq!(Described::from(recorder.span()), server);
 }
 

@@ -24,7 +24,7 @@ use crate::{
     },
     intern,
     semconv::{
-        grpc::{content_type::Encoding, method, status::Status, timeout},
+        grpc::{method, status::Status, timeout},
         keys,
         legacy::LegacyNames,
     },
@@ -44,7 +44,9 @@ pub(crate) struct Call {
 }
 
 enum Method {
-    Known(StringValue),
+    Listed(StringValue),
+    /// Without a list, as the caller says.
+    Claimed(StringValue),
     /// As it was asked for.
     Other(String),
 }
@@ -55,15 +57,20 @@ const NONE: u8 = u8::MAX;
 impl Call {
     /// The call that a request is, if it is one.
     pub(crate) fn of(head: &RequestHead<'_>, settings: &Settings) -> Option<Self> {
-        Encoding::of(head.headers())?;
+        if !settings.grpc.is_call(head) {
+            return None;
+        }
         // What is redacted there is no method.
         let path = settings.redaction.path(head.path());
+        let listed = settings.grpc.methods.as_ref();
         let known = method::of_path(&path).filter(|method| {
-            let listed = settings.grpc.methods.as_ref();
             matches!(path, Cow::Borrowed(_)) && listed.is_none_or(|listed| listed.has(method))
         });
         let method = match known {
-            Some(method) => Method::Known(intern::shared(method)),
+            Some(method) => {
+                let method = intern::shared(method);
+                if listed.is_some() { Method::Listed(method) } else { Method::Claimed(method) }
+            }
             None => Method::Other(path.strip_prefix('/').unwrap_or(&path).to_owned()),
         };
         Some(Self {
@@ -79,7 +86,7 @@ impl Call {
     /// [method]: https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/#span-name
     pub(crate) fn span_name(&self) -> Cow<'static, str> {
         match &self.method {
-            Method::Known(method) => method.as_str().to_owned().into(),
+            Method::Listed(method) | Method::Claimed(method) => method.as_str().to_owned().into(),
             Method::Other(_) => SYSTEM.into(),
         }
     }
@@ -95,7 +102,9 @@ impl Call {
         let mut list = Vec::with_capacity(room);
         list.push(KeyValue::new(keys::RPC_SYSTEM_NAME, SYSTEM));
         match &self.method {
-            Method::Known(method) => list.push(KeyValue::new(keys::RPC_METHOD, method.clone())),
+            Method::Listed(method) | Method::Claimed(method) => {
+                list.push(KeyValue::new(keys::RPC_METHOD, method.clone()));
+            }
             Method::Other(original) => {
                 list.push(KeyValue::new(keys::RPC_METHOD, keys::OTHER));
                 list.push(KeyValue::new(keys::RPC_METHOD_ORIGINAL, original.clone()));
@@ -164,12 +173,24 @@ impl Call {
         Some((implied, None))
     }
 
+    /// Whether the answer is that of a server that does not know the method. What it was called by a
+    /// stranger is then no name for a span.
+    fn is_unknown(&self, end: &End<'_>) -> bool {
+        let claimed = matches!(self.method, Method::Claimed(_)) && end.side == Side::Server;
+        let no_answer = end.outcome == Outcome::Complete && self.status().is_none();
+        let status_code = end.status_code.filter(|_| claimed && no_answer);
+        status_code.is_some_and(|status_code| {
+            status_code.is_success() || matches!(status_code.as_u16(), 404 | 405 | 415)
+        })
+    }
+
     /// What the end says of the call.
     pub(crate) fn end(&self, end: End<'_>, settings: &Settings) -> Ending<'_> {
         let (status, status_code) = match self.status() {
             Some(status) => (Some(status), None),
             None => self.implied(&end).map_or((None, None), |(status, code)| (Some(status), code)),
         };
+        let name = (!end.named && self.is_unknown(&end)).then(|| SYSTEM.into());
         let told = end.facts.and_then(|facts| facts.error_type(end.status_code.is_some()));
         let error_type = match end.outcome {
             Outcome::Failed(name) => Some(told.unwrap_or(name)),
@@ -183,6 +204,7 @@ impl Call {
             status.filter(|_| written).map(|status| KeyValue::new(key, status.name()))
         };
         Ending {
+            name,
             route: None,
             grpc_status: status.map(Status::name),
             attributes: [

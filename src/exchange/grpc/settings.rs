@@ -35,6 +35,7 @@ use crate::{
 #[must_use]
 #[derive(Clone, Debug)]
 pub struct Grpc {
+    off: bool,
     pub(super) methods: Option<GrpcMethods>,
     pub(super) request_metadata: CapturedHeaders,
     pub(super) response_metadata: CapturedHeaders,
@@ -55,14 +56,35 @@ impl Grpc {
         Self::default()
     }
 
+    /// No request is a call, whatever its content type says: for servers that serve none, where only a
+    /// stranger would say so.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_telemetry::{Grpc, TraceLayer};
+    #[doc = include_str!("../../server/span_of.md")]
+    ///
+    /// let request = Request::post("/anything/goes")
+    ///     .header("content-type", "application/grpc")
+    ///     .body(String::new())?;
+    /// assert_eq!(span_of(TraceLayer::new(), request.clone()).name, "grpc");
+    /// assert_eq!(span_of(TraceLayer::new().with_grpc(Grpc::off()), request).name, "POST");
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    pub fn off() -> Self {
+        Self { off: true, ..Self::new() }
+    }
+
     /// The methods that are recorded by their names; every other one is `_OTHER`. Default: each is
     /// recorded by its name.
     ///
     /// The conventions want [`_OTHER`][other] for what a server does not know, and a layer does not
     /// know what a server knows unless it is told. By default it prefers a name that may be a
     /// stranger's to none at all, if that has the form of one: identifiers of ASCII letters,
-    /// digits, `_` and `-`, at most 256 characters. A server that strangers can reach should have a
-    /// list, as what they ask for becomes the names of spans.
+    /// digits, `_` and `-`, at most 256 characters. If a server then answers as nobody does who
+    /// knows the method, with 404, 405, 415 or a success without a status, the span is called
+    /// `grpc` after all. A tonic server answers every call, so one that strangers can reach should
+    /// have a list.
     ///
     /// ```
     /// use tower_telemetry::{Grpc, GrpcMethods, TraceLayer};
@@ -208,13 +230,18 @@ impl Grpc {
         self.legacy_names.unwrap_or(found)
     }
 
+    /// Whether a request is a call.
+    pub(super) fn is_call(&self, head: &RequestHead<'_>) -> bool {
+        !self.off && Encoding::of(head.headers()).is_some()
+    }
+
     /// What a request is to leave behind as far as gRPC is concerned.
     pub(crate) fn verdict<'a>(&self, head: impl FnOnce() -> RequestHead<'a>) -> Verdict {
         if !self.without_operation {
             return Verdict::all();
         }
         let head = head();
-        let is_of_operation = Encoding::of(head.headers()).is_some()
+        let is_of_operation = self.is_call(&head)
             && method::of_path(head.path())
                 .is_some_and(|method| method::OF_OPERATION.contains(&method::service(method)));
         if is_of_operation {
@@ -229,6 +256,7 @@ impl Default for Grpc {
     fn default() -> Self {
         let nothing = |prefix| CapturedHeaders::new(HeaderSelector::none(), prefix);
         Self {
+            off: false,
             methods: None,
             request_metadata: nothing(keys::RPC_REQUEST_METADATA),
             response_metadata: nothing(keys::RPC_RESPONSE_METADATA),
