@@ -80,8 +80,9 @@ impl Instrumentation {
 }
 
 /// What a list of [categories] says of gRPC, and the entries that say what is not known. The other
-/// categories are other instrumentation's. Both names win over the newest, as [the conventions want
-/// it][categories]; `rpc/old` is [Go's] word for the old one alone.
+/// categories are for instrumentation that had other names once; of HTTP, this crate has always had
+/// the stable ones. Both names win over the newest, as [the conventions want it][categories];
+/// `rpc/old` is [Go's] word for the old one alone.
 ///
 /// [categories]: https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/
 /// [Go's]: https://pkg.go.dev/go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc

@@ -20,7 +20,7 @@ use opentelemetry::Context as Cx;
 use opentelemetry_sdk::trace::InMemorySpanExporter;
 use tower::{Layer, Service, service_fn};
 use tower_telemetry::{
-    ClientTraceLayer, PropagationLayer, SamplerBuilder, Telemetry, TraceLayer,
+    ClientTraceLayer, Grpc, PropagationLayer, SamplerBuilder, Telemetry, TraceLayer,
     propagation::{Propagator, TraceContext},
     server::Verdict,
 };
@@ -315,6 +315,32 @@ fn of_calls(frames: u32, content_type: &'static str) -> [u64; 2] {
         ClientTraceLayer::new().with_telemetry(&telemetry).layer(answers(frames, content_type));
     count(&mut client, call());
     [count(&mut server, call()) - bare, count(&mut client, call()) - bare]
+}
+
+/// Allocations of a `reqwest::Request` through the layer, over those without.
+fn of_reqwest(layer: &ClientTraceLayer) -> u64 {
+    let request = || reqwest::Request::try_from(outgoing().map(|()| "")).unwrap();
+    let answers = service_fn(|_: reqwest::Request| {
+        future::ready(Ok::<_, Infallible>(reqwest::Response::from(Response::new(""))))
+    });
+    let count = |mut service: Box<dyn FnMut(reqwest::Request)>| {
+        let mut sent = Some(request());
+        service(request());
+        measure(|| service(sent.take().unwrap())).count_total
+    };
+    let mut bare = answers;
+    let bare = count(Box::new(move |request| drop(tokio_test::block_on(bare.call(request)))));
+    let mut layered = layer.layer(answers);
+    count(Box::new(move |request| drop(tokio_test::block_on(layered.call(request))))) - bare
+}
+
+#[test]
+fn a_request_of_reqwests_is_looked_at_no_closer_for_grpc_if_it_is_no_call() {
+    let telemetry = telemetry(SamplerBuilder::new());
+    let layer = ClientTraceLayer::new().with_telemetry(&telemetry);
+    let off = of_reqwest(&layer.clone().with_grpc(Grpc::off()));
+    assert_eq!(of_reqwest(&layer), off);
+    assert_eq!(of_reqwest(&layer.with_grpc(Grpc::new().without_health_and_reflection())), off);
 }
 
 #[test]

@@ -9,18 +9,14 @@ use crate::{
     client::{OutgoingRequest, config::Config, seen::Seen},
     exchange::{
         begin::Describe,
-        grpc::call::Call,
+        grpc::call::{Call, convention},
         guard::Guard,
         http::HttpRequest,
         live::{Kind, Known},
         told::{Route, RouteSource},
     },
     intern,
-    semconv::{
-        keys::{self, Convention},
-        method::Folded,
-        url,
-    },
+    semconv::{keys, method::Folded, url},
 };
 
 /// How many attributes a span has room for at first: all that the defaults write.
@@ -46,13 +42,13 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
         resend_count: Option<u32>,
     ) -> Self {
         let method = config.known_methods.fold(seen.request.method());
-        let call = Call::of(&seen.head(), &config.exchange);
+        let call = Call::of(seen.request.headers(), || seen.path(), &config.exchange);
         let named = config.span_name.as_ref().and_then(|name| name.of(&seen.head()));
         let name = named.unwrap_or_else(|| match &call {
             Some(call) => call.span_name(),
             None => method.span_name(seen.template()),
         });
-        let convention = if call.is_some() { Convention::Rpc } else { Convention::Http };
+        let convention = convention(call.as_ref());
         let mut description = Self {
             config,
             seen,
@@ -62,10 +58,12 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
             attributes: Vec::new(),
             hook_keys: Vec::new(),
         };
-        description.attributes = match &description.call {
-            Some(call) => {
-                let headers = seen.request.headers();
-                call.attributes(description.channel(), headers, &config.exchange, ROOM)
+        description.attributes = match description.call.take() {
+            Some(mut call) => {
+                let (server, headers) = (description.channel(), seen.request.headers());
+                let attributes = call.attributes(server, headers, &config.exchange, ROOM);
+                description.call = Some(call);
+                attributes
             }
             None => description.gathered(resend_count),
         };

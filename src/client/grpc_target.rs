@@ -8,7 +8,10 @@ use crate::{
     client::origin::Origin,
     error::BuildError,
     exchange::redaction::Redaction,
-    semconv::{grpc::target, url},
+    semconv::{
+        grpc::target::{self, Target},
+        url,
+    },
 };
 
 /// What the channel's target says of the server.
@@ -27,10 +30,12 @@ impl GrpcTarget {
             let reason = "must not be empty; it is what the channel connects to, such as `http://inventory:50051`";
             return Err(BuildError::new("gRPC target", text, reason));
         }
-        let (address, port) = target::parse(text);
-        let mut origin = String::from("http://");
-        url::push_authority(&mut origin, address, port);
-        let origin = Origin::parse(&origin).ok();
+        let Target { address, port, scheme } = target::parse(text);
+        let origin = scheme.and_then(|scheme| {
+            let mut origin = format!("{scheme}://");
+            url::push_authority(&mut origin, address, port);
+            Origin::parse(&origin).ok()
+        });
         // What was not understood may be a URL with a password.
         let address: Arc<str> = Redaction::new().url(address).into();
         Ok(Self { address: address.into(), port, origin })

@@ -510,7 +510,8 @@ impl ClientTraceLayer {
     }
 
     /// The response's headers that are recorded, as `http.response.header.{name}`. Default: none.
-    /// Variable: `OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS`.
+    /// Variable: `OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS`. Those of gRPC calls are
+    /// [metadata](Grpc::with_response_metadata).
     ///
     /// ```
     /// use http::{Request, Response};

@@ -33,7 +33,7 @@ pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) ->
     }
     let seen = Seen::new(request, &cx, config.url_template.as_ref());
     let propagator = &config.providers.propagator;
-    let of_grpc = config.exchange.grpc.verdict(|| seen.head());
+    let of_grpc = config.exchange.grpc.verdict(seen.request.headers(), || seen.path());
     let verdict = config.filter.verdict(seen.request.extensions(), || seen.head()).and(of_grpc);
     let policy = verdict.has_propagation().then_some(&config.propagation);
     let permit = policy.map(|policy| policy.permit(&seen, config.origin()));

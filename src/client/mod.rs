@@ -252,10 +252,12 @@
 //! |---|---|---|---|
 //! | the trailers, or the head of a response without a body, say the status | that one | error unless `OK` | the status |
 //! | the response ends, and nothing has said it | `UNKNOWN`, or what HTTP's [status code stands for][mapping] | error | the status |
+//! | the same with a status code other than 200, however much of it is read | what that [stands for][mapping] | error | the status |
 //! | the caller lets go of it before: the call is cancelled | `CANCELLED` | error, [as the conventions have it][all] | `CANCELLED` |
 //! | the same, after the call's `grpc-timeout`; a channel or a layer inside that waits no longer | `DEADLINE_EXCEEDED` | error | `DEADLINE_EXCEEDED` |
 //! | there is no connection, or it is lost | `UNAVAILABLE` | error | see [errors](#errors) |
 //! | the server resets the stream | what the [reason stands for][reset] | error | `http_protocol_error` |
+//! | a service inside gives a `tonic::Status` as its error | that one | error | the status |
 //! | a layer inside sheds the call | `RESOURCE_EXHAUSTED` | error | `overloaded` |
 //! | any other error | `UNKNOWN` | error | see [errors](#errors) |
 //! | the client panics | `UNKNOWN` | error | `panic` |
@@ -336,12 +338,15 @@ pub use self::{
     targets::PropagationTargets,
     url_template::UrlTemplate,
 };
-pub use crate::exchange::{
-    attributes::Attributes,
-    filter::Verdict,
-    head::{RequestHead, ResponseHead},
-    hooks::Ended,
-    span_end::SpanEnd,
+pub use crate::{
+    exchange::{
+        attributes::Attributes,
+        filter::Verdict,
+        head::{RequestHead, ResponseHead},
+        hooks::Ended,
+        span_end::SpanEnd,
+    },
+    semconv::legacy::LegacyNames,
 };
 
 mod layer;

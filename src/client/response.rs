@@ -98,7 +98,9 @@ mod sealed {
                     describe::of_connection(&guard, self.version(), self.remote_addr())
                 });
                 let length = self.content_length();
-                as_http(&mut self, |head| guard.head(head, length, length == Some(0)));
+                // After the messages of a call there are trailers, also where there are none.
+                let empty = length == Some(0) && !guard.is_call();
+                as_http(&mut self, |head| guard.head(head, length, empty));
                 if guard.is_open() { with_body(self, guard) } else { self }
             }
         }
@@ -121,7 +123,7 @@ mod sealed {
         }
 
         /// The same response, with a span that waits for its body. The type of that is reqwest's
-        /// own, which takes a box; nobody pays for it who has not asked for such a span.
+        /// own, which takes a box; nobody pays for it but calls, and who has asked for such a span.
         fn with_body(response: reqwest::Response, guard: Guard) -> reqwest::Response {
             let url = http::response::Builder::new().url(response.url().clone());
             let (mut parts, body) = Response::from(response).into_parts();

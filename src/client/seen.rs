@@ -40,6 +40,15 @@ impl<'r, R: OutgoingRequest> Seen<'r, R> {
         self.head_with(self.template())
     }
 
+    /// The path of its URL.
+    pub(super) fn path(&self) -> &str {
+        self.uri().path()
+    }
+
+    fn uri(&self) -> &Uri {
+        self.uri.get_or_init(|| self.target.uri())
+    }
+
     /// The template of its URL: the caller's, or else the layer's.
     pub(super) fn template(&self) -> Option<&str> {
         let template = self.template.get_or_init(|| {
@@ -53,7 +62,7 @@ impl<'r, R: OutgoingRequest> Seen<'r, R> {
     fn head_with<'a>(&'a self, template: Option<&'a str>) -> RequestHead<'a> {
         RequestHead::new(
             self.request.method(),
-            self.uri.get_or_init(|| self.target.uri()),
+            self.uri(),
             self.request.version(),
             self.request.headers(),
             self.request.extensions(),

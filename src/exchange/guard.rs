@@ -11,10 +11,16 @@ use opentelemetry::{
 
 use crate::{
     exchange::{
-        classify::Classification, contained::contained, grpc::web::Trailers, head::ResponseHead,
-        live::Live, outcome::Outcome, settings::Settings, span_end::SpanEnd,
+        classify::Classification,
+        contained::contained,
+        grpc::web::{Found, Trailers},
+        head::ResponseHead,
+        live::Live,
+        outcome::Outcome,
+        settings::Settings,
+        span_end::SpanEnd,
     },
-    semconv::grpc::{content_type::Encoding, status::Status as GrpcStatus},
+    semconv::grpc::status::Status as GrpcStatus,
 };
 
 /// Holds one exchange's Context and ends its span, once.
@@ -70,12 +76,10 @@ impl Guard {
         self.live().is_some_and(|live| live.call().is_some())
     }
 
-    /// Which status the call has, as far as can be told from what has become of it, unless the
-    /// server has said it.
+    /// Which status the call has, as far as can be told from what it has failed with.
     pub(crate) fn set_grpc_status(&self, status: GrpcStatus) {
-        let call = self.live().and_then(Live::call);
-        if let Some(call) = call.filter(|call| call.status().is_none()) {
-            call.set_status(status);
+        if let Some(live) = self.live() {
+            live.set_grpc_status(status);
         }
     }
 
@@ -122,14 +126,11 @@ impl Guard {
         if let Reader::Classification(classification) = reader {
             contained(|| classification.head(response));
         } else if live.call().is_some() {
-            *reader = match Encoding::of(response.headers()) {
-                Some(Encoding::Web) => Reader::Trailers(Box::new(Trailers::of_binary())),
-                Some(Encoding::WebText) => Reader::Trailers(Box::new(Trailers::of_text())),
-                Some(Encoding::Http2) | None => Reader::Nobody,
-            };
+            *reader = Trailers::in_body_of(response.headers())
+                .map_or(Reader::Nobody, |trailers| Reader::Trailers(Box::new(trailers)));
         }
         let head = ResponseHead::new(response);
-        live.describe_response(&head);
+        live.describe_response(&head, empty);
         if empty || live.ends_with_head(response.status()) {
             self.end(Outcome::Complete);
         } else if live.span_end(&head) == SpanEnd::Head {
@@ -145,18 +146,24 @@ impl Guard {
             return;
         };
         live.sent(u64::try_from(data.remaining()).unwrap_or(u64::MAX));
-        if let Reader::Trailers(reader) = reader
-            && let Some(trailers) = contained(|| reader.read(data)).flatten()
-            && let Some(call) = live.call()
-        {
-            call.answered(&trailers, live.settings());
+        let Reader::Trailers(reader) = reader else {
+            return;
+        };
+        match contained(|| reader.read(data)).unwrap_or(Found::Unreadable) {
+            Found::Nothing => {}
+            Found::Trailers(trailers) => self.trailers(&trailers),
+            Found::Unreadable => {
+                if let Some(call) = live.call() {
+                    call.set_unreadable();
+                }
+            }
         }
     }
 
     /// The trailers are there, and with them the end.
     pub(crate) fn trailers(&mut self, trailers: &HeaderMap) {
         if let Some((live, call)) = self.live().and_then(|live| Some((live, live.call()?))) {
-            call.answered(trailers, live.settings());
+            call.trailers(trailers, live.settings());
         }
         self.end_with(Outcome::Complete, Some(trailers));
     }

@@ -55,8 +55,8 @@ impl<'a> Ended<'a> {
         self.grpc_status
     }
 
-    /// The `error.type`, if the exchange has failed; `panic` and, on a server, `cancelled` are two
-    /// of them.
+    /// The `error.type`, if the exchange has failed; `panic` and, on a server and but for gRPC,
+    /// `cancelled` are two of them.
     #[must_use]
     pub fn error_type(&self) -> Option<&'a str> {
         self.error_type

@@ -16,7 +16,7 @@ use opentelemetry::{Context, Key, KeyValue, trace::TraceContextExt};
 use crate::{
     exchange::{
         end::End,
-        grpc::call::Call,
+        grpc::call::{Call, convention},
         head::ResponseHead,
         hooks::Ended,
         http::HttpRequest,
@@ -26,6 +26,7 @@ use crate::{
         told::Told,
     },
     semconv::{
+        grpc::status::Status,
         keys::{self, Convention},
         legacy,
     },
@@ -181,6 +182,22 @@ impl Live {
         }
     }
 
+    fn is_ok(&self) -> bool {
+        self.status_code() == Some(StatusCode::OK)
+    }
+
+    /// Which status the call has, as far as can be told from what it has failed with, unless the
+    /// server has said it, or has said something else than is said to calls.
+    pub(crate) fn set_grpc_status(&self, status: Status) {
+        let Some(call) = self.call() else {
+            return;
+        };
+        let may_imply = self.status_code().is_none() || self.is_ok();
+        if may_imply && call.status().is_none() {
+            call.set_status(status);
+        }
+    }
+
     fn status_code(&self) -> Option<StatusCode> {
         StatusCode::from_u16(self.status_code.load(Relaxed)).ok()
     }
@@ -188,13 +205,11 @@ impl Live {
     /// What it means that the guard was let go of.
     pub(crate) fn outcome_of_drop(&self, panicking: bool) -> Outcome {
         let length = self.length.load(Relaxed);
-        // A server stops asking once it has sent as much as the head has announced.
-        let all_is_sent = length != UNKNOWN && self.sent.load(Relaxed) >= length;
-        let is_over = match self.call() {
-            // After the messages there are trailers to come, unless the response is none to a call.
-            Some(call) if self.status_code() == Some(StatusCode::OK) => call.status().is_some(),
-            _ => all_is_sent,
-        };
+        // A server stops asking once it has sent as much as the head has announced. After the
+        // messages of a call there are trailers to come, unless the response is none to a call.
+        let is_over = length != UNKNOWN
+            && self.sent.load(Relaxed) >= length
+            && (self.call().is_none() || !self.is_ok());
         if self.inside.load(Relaxed) {
             Outcome::Panicked
         } else if is_over {
@@ -208,11 +223,11 @@ impl Live {
         }
     }
 
-    /// Puts on the span what was asked for of the response's head.
-    pub(crate) fn describe_response(&self, head: &ResponseHead<'_>) {
+    /// Puts on the span what was asked for of the response's head, which `is_all` or goes on.
+    pub(crate) fn describe_response(&self, head: &ResponseHead<'_>, is_all: bool) {
         let settings = self.settings();
         if let Some(call) = self.call() {
-            call.answered(head.headers(), settings);
+            call.head(head.headers(), is_all, settings);
         }
         let nothing = settings.response_headers.is_empty() && settings.hooks.response.is_empty();
         let Some(known) = self.known.as_ref().filter(|_| !nothing) else {
@@ -318,9 +333,9 @@ impl Live {
 
 impl Known {
     pub(crate) fn convention(&self) -> Convention {
-        match self.request {
-            Kind::Http(_) => Convention::Http,
-            Kind::Grpc(_) => Convention::Rpc,
+        match &self.request {
+            Kind::Http(_) => convention(None),
+            Kind::Grpc(call) => convention(Some(call)),
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Outcome {
     Complete,
     /// The head has been handed over, and the span was to wait for no more.
     Answered,
+    /// The service or the body gave an error, which is nothing but the status of a gRPC call.
+    Status,
     /// The service or the body gave an error, which is called this.
     Failed(Cow<'static, str>),
     /// Whoever waited for the response let go of it.
@@ -46,7 +48,7 @@ impl Outcome {
         match self {
             Self::Complete | Self::Answered => true,
             Self::Cancelled => side == Side::Client,
-            Self::Failed(_) | Self::Panicked => false,
+            Self::Status | Self::Failed(_) | Self::Panicked => false,
         }
     }
 
@@ -68,7 +70,7 @@ impl Outcome {
             Self::Failed(name) => Some(told.unwrap_or(name)),
             Self::Panicked => Some("panic".into()),
             Self::Cancelled if side == Side::Server => Some("cancelled".into()),
-            Self::Complete | Self::Answered | Self::Cancelled => {
+            Self::Complete | Self::Answered | Self::Status | Self::Cancelled => {
                 let status_code = status_code?;
                 let failed = failed.unwrap_or_else(|| match side {
                     Side::Server => is_server_error(status_code),

@@ -4,9 +4,11 @@ use opentelemetry::{KeyValue, Value};
 
 use crate::semconv::keys;
 
-/// The old attribute names, which have been [deprecated since][renamed] the HTTP conventions became
-/// stable: `http.method`, `http.target`, `http.status_code` and others. Default: a layer writes
-/// none.
+/// The old attribute names. Default: a layer writes none.
+///
+/// Those of HTTP have been [deprecated since][renamed] its conventions became stable:
+/// `http.method`, `http.target`, `http.status_code` and others. Of gRPC it is that of the status,
+/// `rpc.response.status_code`, [as asked for](crate::Grpc::with_legacy_names).
 ///
 /// ```
 /// use http::Request;
@@ -26,9 +28,9 @@ use crate::semconv::keys;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LegacyNames {
-    /// The old names beside the stable ones, while dashboards move over.
+    /// The old names beside the newer ones, while dashboards move over.
     Beside,
-    /// The old names instead of the stable ones; what never had an old name keeps its stable one.
+    /// The old names instead of the newer ones; what never had an old name keeps the one it has.
     Instead,
 }
 

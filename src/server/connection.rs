@@ -210,4 +210,25 @@ mod tests {
         extensions.insert(said);
         assert_eq!(Connection::of(&extensions), said);
     }
+
+    #[cfg(feature = "tonic")]
+    #[test]
+    fn tonic_is_asked_for_both_ends_that_nobody_else_knows() {
+        let info = tonic::transport::server::TcpConnectInfo {
+            local_addr: Some("[::ffff:192.0.2.9]:9".parse().unwrap()),
+            remote_addr: Some("[::ffff:192.0.2.2]:2".parse().unwrap()),
+        };
+        let mut extensions = Extensions::new();
+        extensions.insert(info);
+        let local = "192.0.2.9:9".parse().unwrap();
+        let tonics = Connection::new().with_peer("192.0.2.2:2".parse().unwrap()).with_local(local);
+        assert_eq!(Connection::of(&extensions), tonics);
+
+        let said = Connection::new().with_peer("192.0.2.1:1".parse().unwrap());
+        extensions.insert(said);
+        assert_eq!(Connection::of(&extensions), said.with_local(local));
+        extensions.insert(said.with_local("192.0.2.8:8".parse().unwrap()));
+        let of_both = said.with_local("192.0.2.8:8".parse().unwrap());
+        assert_eq!(Connection::of(&extensions), of_both);
+    }
 }

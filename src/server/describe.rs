@@ -12,7 +12,7 @@ use opentelemetry::{Key, KeyValue, StringValue, trace::SpanRef};
 use crate::{
     exchange::{
         begin::Describe,
-        grpc::call::Call,
+        grpc::call::{Call, convention},
         head::RequestHead,
         http::HttpRequest,
         live::{Kind, Known},
@@ -20,8 +20,7 @@ use crate::{
     },
     intern,
     semconv::{
-        host,
-        keys::{self, Convention},
+        host, keys,
         legacy::{self, LegacyNames},
         method::Folded,
         url, user_agent,
@@ -54,7 +53,7 @@ impl<'a> Description<'a> {
         let method = config.known_methods.fold(head.method());
         let connection = Connection::of(head.extensions());
         let seen = config.forwarded.read(head.headers(), connection.peer().map(|peer| peer.ip()));
-        let call = Call::of(head, &config.exchange);
+        let call = Call::of(head.headers(), || head.path(), &config.exchange);
         let given = config.span_name.as_ref().and_then(|name| name.of(head));
         let named = given.is_some();
         let name = given.unwrap_or_else(|| match &call {
@@ -73,14 +72,12 @@ impl<'a> Description<'a> {
             attributes: Vec::new(),
             hook_keys: Vec::new(),
         };
-        description.attributes = match &description.call {
-            Some(call) => {
-                call.attributes(description.server(), head.headers(), &config.exchange, ROOM)
-            }
-            None => description.gathered(),
+        let server = description.server();
+        description.attributes = match &mut description.call {
+            Some(call) => call.attributes(server, head.headers(), &config.exchange, ROOM),
+            None => description.gathered(server),
         };
-        let convention =
-            if description.call.is_some() { Convention::Rpc } else { Convention::Http };
+        let convention = convention(description.call.as_ref());
         description.hook_keys =
             config.exchange.hooks.request(|| *head, &mut description.attributes, convention);
         if let Some(names) = description.old_names() {
@@ -93,7 +90,7 @@ impl<'a> Description<'a> {
         self.config.exchange.legacy_names.filter(|_| self.call.is_none())
     }
 
-    fn gathered(&self) -> Vec<KeyValue> {
+    fn gathered(&self, server: Option<(StringValue, Option<u16>)>) -> Vec<KeyValue> {
         let (headers, redaction) = (self.head.headers(), &self.config.exchange.redaction);
         let mut list = Vec::with_capacity(ROOM);
 
@@ -108,7 +105,7 @@ impl<'a> Description<'a> {
             list.push(KeyValue::new(keys::URL_QUERY, redaction.query(query).into_owned()));
         }
         list.push(KeyValue::new(keys::URL_SCHEME, self.scheme()));
-        if let Some((address, port)) = self.server() {
+        if let Some((address, port)) = server {
             list.push(KeyValue::new(keys::SERVER_ADDRESS, address));
             if let Some(port) = port {
                 list.push(KeyValue::new(keys::SERVER_PORT, i64::from(port)));

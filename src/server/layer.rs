@@ -353,7 +353,8 @@ impl TraceLayer {
     }
 
     /// The response's headers that are recorded, as `http.response.header.{name}`. Default: none.
-    /// Variable: `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS`.
+    /// Variable: `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS`. Those of gRPC calls are
+    /// [metadata](Grpc::with_response_metadata).
     ///
     /// ```
     /// use axum::{Router, routing::get};
@@ -531,8 +532,9 @@ impl TraceLayer {
         self.with(|config| config.route_before_start = true)
     }
 
-    /// Uses the attribute names from before the conventions were stable, too or instead. Default:
-    /// the stable ones alone.
+    /// Uses the attribute names from before the conventions for HTTP were stable, too or instead.
+    /// Default: the stable ones alone. For gRPC calls there is
+    /// [`Grpc::with_legacy_names`].
     ///
     /// The [table](crate::server#legacy-names) has them. The sizes of the bodies are among them, so
     /// that of the response is recorded.

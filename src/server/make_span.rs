@@ -42,7 +42,7 @@ pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Gu
         request.extensions(),
         matched_route(request.extensions()),
     );
-    let of_grpc = config.exchange.grpc.verdict(|| head);
+    let of_grpc = config.exchange.grpc.verdict(head.headers(), || head.path());
     let verdict = config.filter.verdict(request.extensions(), || head).and(of_grpc);
     let parent = match (verdict.has_propagation(), verdict.has_span()) {
         (true, _) => parent(&config.remote_parent, &config.providers.propagator, &head),

@@ -201,13 +201,18 @@
 //! |---|---|---|---|
 //! | the trailers, or the head of a response without a body, say the status | that one | error if it is one of [six] | the status |
 //! | the response ends, and nothing has said it | `UNKNOWN`, or what HTTP's [status code stands for][mapping] | by status | the status |
+//! | the same with a status code other than 200, however much of it is sent | what that [stands for][mapping] | by status | the status |
 //! | it is dropped before: the client has cancelled or is gone | `CANCELLED` | unset | |
 //! | the same, after the call's `grpc-timeout` | `DEADLINE_EXCEEDED` | error | `DEADLINE_EXCEEDED` |
 //! | the service or the body gives an error | `INTERNAL` | error | the error's type, or what is [told](ErrorTypeLayer) |
 //! | the service or the body panics | `UNKNOWN` | error | `panic` |
 //!
 //! gRPC-Web hides its trailers in the body. They are found there, on either side of a layer that
-//! translates.
+//! translates; in a body that is compressed they cannot be, and such a call has no status.
+//!
+//! A service that gives a `tonic::Status` as its error would have it sent by tonic, outside of its
+//! layers. This one cannot look into errors; with tonic's [`RecoverErrorLayer`] inside of it, the
+//! status is on the span as well.
 //!
 //! A tonic server gives up on a call that takes too long outside of its layers. That is a call's own
 //! `grpc-timeout` as a rule; by [`Server::timeout`] alone it looks like a client that is gone.
@@ -215,6 +220,7 @@
 //! [`Grpc`]: crate::Grpc
 //! [`Grpc::off`]: crate::Grpc::off
 //! [`Grpc::with_failure_by`]: crate::Grpc::with_failure_by
+//! [`RecoverErrorLayer`]: https://docs.rs/tonic/0.14/tonic/service/struct.RecoverErrorLayer.html
 //! [`Server::timeout`]: https://docs.rs/tonic/0.14/tonic/transport/server/struct.Server.html#method.timeout
 //! [grpc]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/#server
 //! [mapping]: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md

@@ -105,6 +105,7 @@ fn the_name_is_the_method_if_that_looks_like_one() {
         ("/", None),
         ("/shop.v1.Inventory/%47et", None),
         ("/.env/Get", None),
+        ("/items/42", None),
         (&long, None),
     ] {
         let spans = spans_of(&Grpc::new(), &call(path));
@@ -161,6 +162,14 @@ fn what_is_redacted_in_a_path_is_in_no_name() {
     assert_eq!(server, other(served(METHOD), "reset/REDACTED"));
     let client = client_span_of(|layer| layer.with_redaction(redaction()), request(), ok());
     assert_eq!(client, other(asked(METHOD), "reset/REDACTED"));
+}
+
+#[test]
+fn what_is_redacted_before_a_method_leaves_it_its_name() {
+    let redaction = Redaction::new().with_path_patterns(["/tenants/{id}/*/*"]).unwrap();
+    let request = call("/tenants/s3cret/shop.v1.Inventory/Get");
+    let span = span_of(|layer| layer.with_redaction(redaction), request, ok());
+    assert_eq!(span, served(METHOD));
 }
 
 #[test]
@@ -288,6 +297,27 @@ fn a_target_is_where_a_request_goes_whose_url_does_not_say_it() {
 }
 
 #[test]
+fn what_is_asked_for_beside_calls_has_the_targets_origin_unless_there_is_one() {
+    for (target, origin, url) in [
+        ("https://inventory", None, "https://inventory:443/items"),
+        ("inventory:50051", None, "http://inventory:50051/items"),
+        ("inventory:50051", Some("https://shop.example"), "https://shop.example/items"),
+        ("unix:inventory", None, "/items"),
+    ] {
+        let set_up = |layer: ClientTraceLayer| {
+            let layer = layer.with_grpc_target(target).unwrap();
+            match origin {
+                Some(origin) => layer.with_origin(origin).unwrap(),
+                None => layer,
+            }
+        };
+        let request = Request::get("/items").body(()).unwrap();
+        let span = client_span_of(set_up, request, response(""));
+        assert_eq!(span.attributes["url.full"], url.into(), "{target}");
+    }
+}
+
+#[test]
 fn a_target_that_is_nothing_is_an_error() {
     for target in ["", "  "] {
         let error = ClientTraceLayer::new().with_grpc_target(target).unwrap_err();
@@ -347,6 +377,88 @@ fn the_statuss_older_name_stands_beside_the_newest_or_in_its_place() {
     assert_eq!(spans(Some(LegacyNames::Beside)), beside);
     let instead = beside.map(|span| span.without("rpc.status_code"));
     assert_eq!(spans(Some(LegacyNames::Instead)), instead);
+}
+
+#[test]
+fn no_key_is_there_twice_whatever_hooks_write() {
+    let mut request = call("http://inventory:50051/shop.v1.Inventory/Get");
+    let connection = Connection::new()
+        .with_peer("192.0.2.1:5000".parse().unwrap())
+        .with_local("192.0.2.2:443".parse().unwrap());
+    request.extensions_mut().insert(connection);
+    request.headers_mut().insert("x-mine", "yes".parse().unwrap());
+    let mut answer = response("");
+    *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+    answer.headers_mut().insert("x-mine", "yes".parse().unwrap());
+    let grpc = || {
+        Grpc::new()
+            .with_methods(GrpcMethods::default())
+            .with_legacy_names(LegacyNames::Beside)
+            .with_request_metadata(headers(&["x-mine"]))
+            .with_response_metadata(headers(&["x-mine"]))
+    };
+    let plain =
+        |layer: TraceLayer| layer.with_grpc(grpc()).with_network_local().with_network_transport();
+    let expected = span_of(plain, request.clone(), answer.clone());
+    let keys: Vec<String> = expected.attributes.keys().cloned().collect();
+    for key in [
+        "error.type",
+        "http.response.status_code",
+        "network.local.address",
+        "network.local.port",
+        "network.peer.address",
+        "network.peer.port",
+        "network.transport",
+        "rpc.method",
+        "rpc.method_original",
+        "rpc.request.metadata.x-mine",
+        "rpc.response.metadata.x-mine",
+        "rpc.response.status_code",
+        "rpc.status_code",
+        "rpc.system.name",
+        "server.address",
+        "server.port",
+    ] {
+        assert!(keys.iter().any(|known| known == key), "{key} in {keys:?}");
+    }
+    let (late, later) = (keys.clone(), keys);
+    let span = span_of(
+        |layer| {
+            plain(layer)
+                .on_request(|_, attributes| {
+                    // What is known at the start may be replaced; these come later.
+                    for key in ["error.type", "rpc.status_code", "network.peer.address"] {
+                        attributes.set(key, "mine");
+                    }
+                })
+                .on_response(move |_, attributes| {
+                    for key in &late {
+                        attributes.set(key.clone(), "mine");
+                    }
+                    attributes.set("tower_telemetry.time_to_head", "mine");
+                })
+                .on_end(move |_, attributes| {
+                    for key in &later {
+                        attributes.set(key.clone(), "mine");
+                    }
+                })
+        },
+        request,
+        answer,
+    );
+    assert_eq!(span, expected);
+}
+
+#[test]
+fn the_old_names_of_http_are_none_of_a_calls() {
+    let mut request = call("http://inventory:50051/shop.v1.Inventory/Get");
+    let connection = Connection::new().with_peer("192.0.2.1:5000".parse().unwrap());
+    request.extensions_mut().insert(connection);
+    let mut answer = response("");
+    *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+    let expected = span_of(|layer| layer, request.clone(), answer.clone());
+    let span = span_of(|layer| layer.with_legacy_names(LegacyNames::Instead), request, answer);
+    assert_eq!(span, expected);
 }
 
 #[test]
@@ -410,6 +522,10 @@ fn health_and_reflection_are_left_out_by_one_line_and_nothing_else_is() {
     let grpc = || Grpc::new().without_health_and_reflection();
     let request = Request::get("/grpc.health.v1.Health/Check").body(()).unwrap();
     assert_eq!(span_of(|layer| layer.with_grpc(grpc()), request, response("")).name, "GET");
+    // Nor can one hide behind its name.
+    for path in ["/files/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Upload"] {
+        span_of(|layer| layer.with_grpc(grpc()), call(path), ok());
+    }
 }
 
 #[test]

@@ -26,6 +26,12 @@ impl Ends {
         Self { spans, server, client }
     }
 
+    /// Makes a call that ends well, so that the next one finds a connection.
+    async fn connect(&mut self) {
+        assert_eq!(call(&mut self.client, Kind::Unary, Do::End(Code::Ok)).await.1, Code::Ok);
+        self.of_the_call().await;
+    }
+
     /// The spans of the one call that was made: the client's, and the server's below it.
     async fn of_the_call(&mut self) -> [Described; 2] {
         let [client, server] = self.spans.next().await;
@@ -173,9 +179,10 @@ async fn a_deadline_that_the_client_keeps_is_exceeded() {
     let spans = Spans::new();
     let server = Server::start(spans.recorder.layer()).await;
     // It says nothing of it to the server.
-    let endpoint = server.endpoint().timeout(Duration::from_millis(20));
+    let endpoint = server.endpoint().timeout(Duration::from_millis(50));
     let client = crate::support::grpc::client(&endpoint, spans.recorder.client_layer());
     let mut ends = Ends { spans, server, client };
+    ends.connect().await;
     for kind in Kind::ALL {
         let error = begin(&mut ends.client, kind, Do::Hang, None).await.unwrap_err();
         assert_eq!(error.message(), "Timeout expired");
@@ -189,8 +196,9 @@ async fn a_deadline_that_the_client_keeps_is_exceeded() {
 #[tokio::test]
 async fn a_deadline_that_both_sides_know_is_exceeded() {
     let mut ends = Ends::new().await;
+    ends.connect().await;
     for kind in Kind::ALL {
-        let timeout = Some(Duration::from_millis(20));
+        let timeout = Some(Duration::from_millis(50));
         begin(&mut ends.client, kind, Do::Hang, timeout).await.unwrap_err();
         let spans = without_peer(ends.of_the_call().await);
         // Whichever the server hears of first: its own clock, or the client's.

@@ -15,11 +15,11 @@ use tokio::{
 use tonic::{
     Code, Request, Status,
     body::Body,
-    service::{Interceptor, Routes, interceptor::InterceptedService},
+    service::{Interceptor, RecoverErrorLayer, Routes, interceptor::InterceptedService},
     transport::{Endpoint, Server, server::TcpIncoming},
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-use tower::{Layer, ServiceExt, layer::layer_fn, service_fn};
+use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, layer::layer_fn, service_fn};
 use tower_telemetry::{
     Grpc,
     propagation::{Propagator, TraceContext},
@@ -242,6 +242,40 @@ async fn a_server_that_is_not_there_is_unavailable() {
 
     let endpoint = Endpoint::from_static("http://nobody.invalid:1");
     assert_eq!(unanswered(endpoint).await, failed("name_resolution_error"));
+}
+
+#[tokio::test]
+async fn an_error_that_tonic_makes_a_status_of_is_one_on_the_span_if_that_is_done_inside() {
+    let unauthenticated = layer_fn(|_: Routes| {
+        service_fn(|_: http::Request<Body>| async {
+            Err::<http::Response<Body>, BoxError>(Status::unauthenticated("who is it?").into())
+        })
+    });
+    for inside in [true, false] {
+        let mut spans = Spans::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let trace = ServiceBuilder::new().layer(spans.recorder.layer());
+        let (failing, calls) = (unauthenticated.clone(), InventoryServer::new(Shop::default()));
+        let incoming = TcpIncoming::from(listener);
+        if inside {
+            let layers = trace.layer(RecoverErrorLayer::new()).layer(failing);
+            let server = Server::builder().layer(layers).add_service(calls);
+            tokio::spawn(server.serve_with_incoming(incoming));
+        } else {
+            let server = Server::builder().layer(trace.layer(failing)).add_service(calls);
+            tokio::spawn(server.serve_with_incoming(incoming));
+        }
+        let endpoint = Endpoint::from_shared(endpoint).unwrap();
+        let mut client = grpc::client(&endpoint, spans.recorder.client_layer());
+        let (_, code) = call(&mut client, Kind::Unary, Do::End(Code::Ok)).await;
+        assert_eq!(code, Code::Unauthenticated);
+        let [of_client, of_server] = spans.next().await.map(Described::from);
+        assert_eq!(of_client.attributes["rpc.status_code"], "UNAUTHENTICATED".into());
+        let status = if inside { "UNAUTHENTICATED" } else { "INTERNAL" };
+        assert_eq!(of_server.attributes["rpc.status_code"], status.into());
+        assert_eq!(of_server.attributes.contains_key("error.type"), !inside);
+    }
 }
 
 /// What becomes of a way to a server.

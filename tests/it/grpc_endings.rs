@@ -55,6 +55,10 @@ fn spans_of<E: 'static>(
     [servers.span().into(), clients.span().into()]
 }
 
+/// A message of gRPC-Web in base64, and trailers that say `OK`.
+const MESSAGE: &str = "AAAAAAF4";
+const LAST: &str = "gAAAAA9ncnBjLXN0YXR1czowDQo=";
+
 /// How far a body is read.
 #[derive(Clone, Copy)]
 enum Read {
@@ -93,6 +97,102 @@ fn failed(status: &str) -> [Described; 2] {
 
 fn ok(response: Response<Script>) -> Result<Response<Script>, Infallible> {
     Ok(response)
+}
+
+#[test]
+fn an_ok_in_a_head_that_goes_on_is_not_the_end() {
+    let answer = |steps: fn() -> Vec<Step>| {
+        move || {
+            ok(Response::builder().header("grpc-status", "0").body(Script::new(steps())).unwrap())
+        }
+    };
+    let all = spans_of(&Grpc::new(), &call(&[]), answer(|| vec![Step::Data("a")]), Read::All);
+    assert_eq!(all, expected("OK", "OK"));
+
+    let cancelled = answer(|| vec![Step::Data("a")]);
+    let [server, client] = expected("CANCELLED", "CANCELLED");
+    let spans = spans_of(&Grpc::new(), &call(&[]), cancelled, Read::Nothing);
+    assert_eq!(spans, [server, client.failed("CANCELLED")]);
+
+    let broken = answer(|| vec![Step::Data("a"), Step::Error]);
+    let [server, client] = expected("INTERNAL", "UNKNOWN");
+    let io_error = std::any::type_name::<io::Error>();
+    assert_eq!(
+        spans_of(&Grpc::new(), &call(&[]), broken, Read::All),
+        [server.failed(io_error), client.failed(io_error)]
+    );
+}
+
+#[test]
+fn what_is_no_answer_to_a_call_is_mapped_however_it_ends() {
+    let io_error = std::any::type_name::<io::Error>();
+    for (steps, read, error_type) in [
+        (vec![Step::Data("busy")], Read::Nothing, "UNAVAILABLE"),
+        (vec![Step::Data("busy"), Step::Error], Read::All, io_error),
+    ] {
+        let steps = std::cell::RefCell::new(vec![steps.iter().map(copy).collect(), steps]);
+        let answer = || {
+            let body = Script::new(steps.borrow_mut().pop().unwrap());
+            ok(Response::builder().status(503).body(body).unwrap())
+        };
+        let expected = expected("UNAVAILABLE", "UNAVAILABLE")
+            .map(|span| span.with("http.response.status_code", 503).failed(error_type));
+        assert_eq!(spans_of(&Grpc::new(), &call(&[]), answer, read), expected);
+    }
+}
+
+fn copy(step: &Step) -> Step {
+    match step {
+        Step::Data(data) => Step::Data(data),
+        Step::Error => Step::Error,
+        step => panic!("{step:?} is not copied here"),
+    }
+}
+
+#[test]
+fn a_body_of_grpc_web_ends_with_its_trailers_or_cannot_be_read() {
+    let web = |steps: fn() -> Vec<Step>, encoding: &'static str| {
+        move || {
+            ok(Response::builder()
+                .header("content-type", "application/grpc-web-text+proto")
+                .header("content-encoding", encoding)
+                .body(Script::new(steps()))
+                .unwrap())
+        }
+    };
+    // What comes after the trailers is not of the call any more.
+    let broken = || vec![Step::Data(MESSAGE), Step::Data(LAST), Step::Error];
+    let spans = spans_of(&Grpc::new(), &call(&[]), web(broken, "identity"), Read::All);
+    assert_eq!(spans, expected("OK", "OK"));
+
+    let whole = || vec![Step::Data(LAST)];
+    let spans = spans_of(&Grpc::new(), &call(&[]), web(whole, "gzip"), Read::All);
+    assert_eq!(spans, expected("", "").map(|span| span.without("rpc.status_code")));
+    let [server, client] = expected("CANCELLED", "CANCELLED");
+    let spans = spans_of(&Grpc::new(), &call(&[]), web(whole, "gzip"), Read::Nothing);
+    assert_eq!(spans, [server, client.failed("CANCELLED")]);
+}
+
+#[test]
+fn a_classifier_takes_nothing_from_a_call_not_even_its_trailers() {
+    let recorder = Recorder::new();
+    let failing = || tower_http::classify::StatusInRangeAsFailures::new(100..=599);
+    let answer = || {
+        service_fn(|_: Request<()>| {
+            let response = Response::builder().header("content-type", "application/grpc-web-text");
+            std::future::ready(ok(response.body(Script::new([Step::Data(LAST)])).unwrap()))
+        })
+    };
+    tokio_test::block_on(async {
+        let server = recorder.layer().with_classifier(failing().into_make_classifier());
+        let response = server.layer(answer()).call(call(&[])).await.unwrap();
+        Read::All.body(response.into_body()).await;
+        let client = recorder.client_layer().with_failure_by(|_| true);
+        let response = client.layer(answer()).call(call(&[])).await.unwrap();
+        Read::All.body(response.into_body()).await;
+    });
+    let spans: Vec<Described> = recorder.spans().into_iter().map(Described::from).collect();
+    assert_eq!(spans, expected("OK", "OK"));
 }
 
 #[test]
@@ -316,7 +416,7 @@ fn a_client_knows_the_status_of_errors() {
         BoxError::from(status)
     };
     type Make<'a> = &'a dyn Fn() -> BoxError;
-    let cases: [(Make<'_>, &str, &str); 10] = [
+    let cases: [(Make<'_>, &str, &str); 14] = [
         (
             &|| tower::timeout::error::Elapsed::new().into(),
             "DEADLINE_EXCEEDED",
@@ -333,9 +433,35 @@ fn a_client_knows_the_status_of_errors() {
         ),
         (&|| tonics(tonic::Code::NotFound, None), "NOT_FOUND", "NOT_FOUND"),
         (&|| tonics(tonic::Code::Unknown, None), "UNKNOWN", "UNKNOWN"),
+        (
+            &|| {
+                let mut status = tonic::Status::cancelled("Timeout expired");
+                status.set_source(std::sync::Arc::new(tonic::TimeoutExpired(())));
+                status.into()
+            },
+            "DEADLINE_EXCEEDED",
+            "DEADLINE_EXCEEDED",
+        ),
+        // An error behind it that says nothing leaves it what it is.
+        (
+            &|| {
+                let mut status = tonic::Status::not_found("no such item");
+                status.set_source(std::sync::Arc::new(std::fmt::Error));
+                status.into()
+            },
+            "NOT_FOUND",
+            "NOT_FOUND",
+        ),
+        // To a server that takes its time to connect to.
+        (
+            &|| tonic::ConnectError(tower::timeout::error::Elapsed::new().into()).into(),
+            "UNAVAILABLE",
+            "timeout",
+        ),
         // What tonic makes of an error that it does not know.
         (&|| tonics(tonic::Code::Unknown, Some(refused())), "UNAVAILABLE", "connection_refused"),
         (&|| tonics(tonic::Code::Aborted, Some(refused())), "ABORTED", "connection_refused"),
+        (&|| tonics(tonic::Code::Ok, None), "UNKNOWN", "_OTHER"),
         (&|| std::fmt::Error.into(), "UNKNOWN", "_OTHER"),
     ];
     for (error, status, error_type) in cases {
@@ -355,6 +481,38 @@ fn an_error_that_is_a_status_is_the_end_that_the_server_has_given() {
     let forgiving = Grpc::new().with_failure_by(|status| status != "NOT_FOUND");
     let [_, client] = spans_of(&forgiving, &call(&[]), answer, Read::All);
     assert_eq!(client, expected("", "NOT_FOUND")[1]);
+}
+
+#[test]
+fn an_error_of_a_type_that_nobody_knows_is_called_by_it() {
+    #[derive(Debug)]
+    struct Mine;
+
+    let answer = || Err::<Response<Script>, _>(Mine);
+    let [server, client] = expected("INTERNAL", "UNKNOWN");
+    let mine = std::any::type_name::<Mine>();
+    assert_eq!(
+        spans_of(&Grpc::new(), &call(&[]), answer, Read::All),
+        [server.failed(mine), client.failed(mine)]
+    );
+}
+
+#[test]
+fn a_handler_can_say_what_a_call_has_failed_with_but_not_of_a_panic() {
+    for (panics, error_type) in [(false, "told"), (true, "panic")] {
+        let recorder = Recorder::new();
+        let inner = service_fn(|request: Request<()>| async move {
+            tower_telemetry::server::ServerSpan::of(request.extensions()).set_error_type("told");
+            assert!(!panics, "as it was told to");
+            Err::<Response<Script>, _>(io::Error::other("the disk is gone"))
+        });
+        let mut service = recorder.layer().layer(inner);
+        let called = std::panic::AssertUnwindSafe(service.call(call(&[])));
+        let ended = tokio_test::block_on(futures_util::FutureExt::catch_unwind(called));
+        assert_eq!(ended.is_err(), panics);
+        let [server, _] = expected(if panics { "UNKNOWN" } else { "INTERNAL" }, "");
+        assert_eq!(Described::from(recorder.span()), server.failed(error_type));
+    }
 }
 
 #[test]

@@ -2,35 +2,32 @@
 
 use std::error::Error;
 
-#[cfg(any(feature = "hyper-util", feature = "tonic"))]
-use crate::client::failure::chain::find;
 #[cfg(feature = "hyper-util")]
-use crate::client::failure::hyper;
+use crate::client::failure::{chain::find, hyper};
 use crate::{
-    client::failure::{chain::chain, text::Text, word::TIMEOUT},
-    semconv::grpc::status::Status,
+    client::failure::{
+        chain::chain,
+        text::Text,
+        word::{
+            self, CONNECTION_CLOSED, CONNECTION_ERROR, HTTP_PROTOCOL_ERROR, INVALID_RESPONSE,
+            NAME_RESOLUTION_ERROR, OVERLOADED, PROXY_TUNNEL_ERROR, RESPONSE_ENDED,
+            SECURE_CONNECTION_ERROR, TIMEOUT,
+        },
+    },
+    semconv::{error_kind, grpc::status::Status},
 };
 
-/// Words for what kept a call from its server, or cut it off: [trying again may help][codes].
+/// Words for what kept a call from its server, or cut it off, beside the kinds of the operating
+/// system's errors: [trying again may help][codes].
 ///
 /// [codes]: https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
-const OF_CONNECTION: [&str; 16] = [
-    "name_resolution_error",
-    "connection_refused",
-    "connection_reset",
-    "connection_aborted",
-    "broken_pipe",
-    "not_connected",
-    "host_unreachable",
-    "network_unreachable",
-    "network_down",
-    "addr_in_use",
-    "addr_not_available",
-    "secure_connection_error",
-    "proxy_tunnel_error",
-    "connection_error",
-    "connection_closed",
-    "response_ended",
+const OF_CONNECTION: [&str; 6] = [
+    NAME_RESOLUTION_ERROR,
+    SECURE_CONNECTION_ERROR,
+    PROXY_TUNNEL_ERROR,
+    CONNECTION_ERROR,
+    CONNECTION_CLOSED,
+    RESPONSE_ENDED,
 ];
 
 /// What h2's error is of, before it says for which reason.
@@ -41,6 +38,9 @@ const OF_STREAM: [&str; 5] = [
     "connection error detected: ",
     "protocol error: ",
 ];
+
+/// What it says of a server that takes no more calls, and has not looked at this one.
+const GOING_AWAY: &str = "connection error received: not a result of an error";
 
 /// The beginnings of its reasons that [have a status][reset] of their own.
 ///
@@ -72,8 +72,9 @@ pub(super) fn said(error: &(dyn Error + 'static), word: Option<&str>) -> Said {
             (Some(TIMEOUT), _) | (_, Status::UNKNOWN) => of_failure(implied()),
             _ => Said::Failure(status),
         },
-        Some((status, _)) => Said::Status(status),
-        None => of_failure(implied()),
+        // No error has come in the place of an `OK`.
+        Some((status, _)) if status != Status::OK => Said::Status(status),
+        Some(_) | None => of_failure(implied()),
     }
 }
 
@@ -107,17 +108,25 @@ fn implied(error: &(dyn Error + 'static), word: Option<&str>) -> Status {
         // [ping]: https://github.com/grpc/grpc/blob/master/doc/keepalive.md
         Some(TIMEOUT) if is_of_connection(error) => Status::UNAVAILABLE,
         Some(TIMEOUT) => Status::DEADLINE_EXCEEDED,
-        Some("overloaded") => Status::RESOURCE_EXHAUSTED,
-        Some("invalid_response") => Status::INTERNAL,
-        Some("http_protocol_error") => of_stream(error).unwrap_or(Status::UNKNOWN),
-        Some(word) if OF_CONNECTION.contains(&word) => Status::UNAVAILABLE,
+        Some(OVERLOADED) => Status::RESOURCE_EXHAUSTED,
+        Some(INVALID_RESPONSE) => Status::INTERNAL,
+        Some(HTTP_PROTOCOL_ERROR) => of_stream(error).unwrap_or(Status::UNKNOWN),
+        Some(word) if cuts_off(word) => Status::UNAVAILABLE,
         _ => Status::UNKNOWN,
     }
+}
+
+fn cuts_off(word: &str) -> bool {
+    OF_CONNECTION.contains(&word)
+        || word::OF_CONNECTION.into_iter().any(|kind| error_kind::word(kind) == word)
 }
 
 fn of_stream(error: &(dyn Error + 'static)) -> Option<Status> {
     chain(error).find_map(|link| {
         let text = Text::of(link);
+        if text.is(GOING_AWAY) {
+            return Some(Status::UNAVAILABLE);
+        }
         let prefix = OF_STREAM.into_iter().find(|prefix| text.begins(prefix))?;
         let reason = REASONS.iter().find(|(reason, _)| text.goes_on(prefix.len(), reason));
         Some(reason.map_or(Status::INTERNAL, |(_, status)| *status))
@@ -163,6 +172,37 @@ mod tests {
         }
     }
 
+    /// An error that displays this.
+    #[derive(Debug)]
+    struct Says(String);
+
+    impl std::fmt::Display for Says {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(&self.0)
+        }
+    }
+
+    impl Error for Says {}
+
+    #[test]
+    fn what_is_reset_has_a_status_by_its_reason_and_a_server_that_goes_away_is_unavailable() {
+        let of = |text: String| implied(&Says(text), Some(HTTP_PROTOCOL_ERROR)).name();
+        for prefix in OF_STREAM {
+            for (reason, name) in [
+                (h2::Reason::REFUSED_STREAM, "UNAVAILABLE"),
+                (h2::Reason::CANCEL, "CANCELLED"),
+                (h2::Reason::ENHANCE_YOUR_CALM, "RESOURCE_EXHAUSTED"),
+                (h2::Reason::PROTOCOL_ERROR, "INTERNAL"),
+            ] {
+                assert_eq!(of(format!("{prefix}{reason}")), name, "{prefix}{reason}");
+            }
+        }
+        assert_eq!(of(format!("stream error received: {}", h2::Reason::NO_ERROR)), "INTERNAL");
+        let going_away = format!("connection error received: {}", h2::Reason::NO_ERROR);
+        assert_eq!(of(going_away), "UNAVAILABLE");
+        assert_eq!(of("user error: stream no longer needed".to_owned()), "UNKNOWN");
+    }
+
     #[test]
     fn a_word_stands_for_a_status() {
         let error = std::fmt::Error;
@@ -177,7 +217,9 @@ mod tests {
         ] {
             assert_eq!(implied(&error, word).name(), name, "{word:?}");
         }
-        for word in OF_CONNECTION {
+        let kinds = word::OF_CONNECTION.map(error_kind::word);
+        let kinds = kinds.iter().map(|kind| &**kind);
+        for word in OF_CONNECTION.into_iter().chain(kinds) {
             assert_eq!(implied(&error, Some(word)).name(), "UNAVAILABLE", "{word}");
             let said = include_str!("words.md").contains(&format!("`{word}`"));
             assert!(said, "{word} is in the table");

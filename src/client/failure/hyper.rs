@@ -10,13 +10,13 @@ use hyper_util::client::legacy;
 use crate::client::failure::{
     chain::{chain, find},
     text::Text,
-    word::{CONNECTION_CLOSED, INVALID_REQUEST, OF_CONNECTION, RESPONSE_ENDED, Word, of_kind},
+    word::{
+        CONNECTION_CLOSED, CONNECTION_ERROR, HTTP_PROTOCOL_ERROR, INVALID_REQUEST,
+        INVALID_RESPONSE, OF_CONNECTION, PROXY_TUNNEL_ERROR, RESPONSE_ENDED,
+        SECURE_CONNECTION_ERROR, Word, of_kind,
+    },
 };
 
-const PROXY_TUNNEL_ERROR: &str = "proxy_tunnel_error";
-const SECURE_CONNECTION_ERROR: &str = "secure_connection_error";
-const CONNECTION_ERROR: &str = "connection_error";
-const INVALID_RESPONSE: &str = "invalid_response";
 const REQUEST_BODY_ERROR: &str = "request_body_error";
 
 /// How the text of a connector's error begins, where the rest is one of many. They are looked for
@@ -130,5 +130,5 @@ fn of_stream(source: &(dyn Error + 'static)) -> Word {
         return Some(RESPONSE_ENDED.into());
     }
     let kind = OF_CONNECTION.into_iter().find(|kind| text == Text::of(kind));
-    kind.and_then(of_kind).or(Some("http_protocol_error".into()))
+    kind.and_then(of_kind).or(Some(HTTP_PROTOCOL_ERROR.into()))
 }

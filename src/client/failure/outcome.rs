@@ -46,7 +46,7 @@ fn outcome<E: 'static>(
             match grpc::said(error, word.as_deref()) {
                 Said::Status(status) => {
                     guard.set_grpc_status(status);
-                    return Some(named.map_or(Outcome::Complete, Outcome::Failed));
+                    return Some(named.map_or(Outcome::Status, Outcome::Failed));
                 }
                 Said::Failure(status) => guard.set_grpc_status(status),
             }

@@ -5,9 +5,9 @@ use std::{
     fmt::{self, Write},
 };
 
-use crate::client::failure::word::{CONNECTION_CLOSED, INVALID_REQUEST, RESPONSE_ENDED, TIMEOUT};
-
-const NAME_RESOLUTION_ERROR: &str = "name_resolution_error";
+use crate::client::failure::word::{
+    CONNECTION_CLOSED, INVALID_REQUEST, NAME_RESOLUTION_ERROR, OVERLOADED, RESPONSE_ENDED, TIMEOUT,
+};
 
 /// What an error of a type displays that is private, or of a crate that we do not depend on, and
 /// its word. There is no other way to know them; the tests have each text from the type itself.
@@ -31,7 +31,7 @@ const TEXTS: [(&str, &str); 15] = [
     // `InvalidDnsNameError` of rustls.
     ("invalid dns name", INVALID_REQUEST),
     // `Overloaded` of tower.
-    ("service overloaded", "overloaded"),
+    ("service overloaded", OVERLOADED),
     // What h2 says where the connection ended, as HTTP/1 does, after and before a request was sent.
     ("stream closed because of a broken pipe", RESPONSE_ENDED),
     ("connection closed because of a broken pipe", CONNECTION_CLOSED),

@@ -21,6 +21,14 @@ pub(super) const TIMEOUT: &str = "timeout";
 pub(super) const CONNECTION_CLOSED: &str = "connection_closed";
 pub(super) const RESPONSE_ENDED: &str = "response_ended";
 pub(super) const INVALID_REQUEST: &str = "invalid_request";
+pub(super) const INVALID_RESPONSE: &str = "invalid_response";
+pub(super) const HTTP_PROTOCOL_ERROR: &str = "http_protocol_error";
+pub(super) const OVERLOADED: &str = "overloaded";
+// What keeps a request from its server, beside the kinds below.
+pub(super) const NAME_RESOLUTION_ERROR: &str = "name_resolution_error";
+pub(super) const SECURE_CONNECTION_ERROR: &str = "secure_connection_error";
+pub(super) const PROXY_TUNNEL_ERROR: &str = "proxy_tunnel_error";
+pub(super) const CONNECTION_ERROR: &str = "connection_error";
 #[cfg(feature = "reqwest")]
 const DECODE_ERROR: &str = "decode_error";
 

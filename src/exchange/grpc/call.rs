@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    fmt,
+    fmt, mem,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering::Relaxed},
@@ -18,14 +18,13 @@ use crate::{
     exchange::{
         contained::contained,
         end::{End, Ending},
-        head::RequestHead,
         outcome::{Outcome, Side},
         settings::Settings,
     },
     intern,
     semconv::{
         grpc::{method, status::Status, timeout},
-        keys,
+        keys::{self, Convention},
         legacy::LegacyNames,
     },
 };
@@ -47,24 +46,33 @@ enum Method {
     Listed(StringValue),
     /// Without a list, as the caller says.
     Claimed(StringValue),
-    /// As it was asked for.
+    /// What was asked for, until that is on the span.
     Other(String),
 }
 
 /// No status.
 const NONE: u8 = u8::MAX;
+/// `OK` in a head that goes on, where it is not for it to say.
+const OK_SO_FAR: u8 = u8::MAX - 1;
+/// It was somewhere in the body, where it could not be read.
+const UNREADABLE: u8 = u8::MAX - 2;
 
 impl Call {
-    /// The call that a request is, if it is one.
-    pub(crate) fn of(head: &RequestHead<'_>, settings: &Settings) -> Option<Self> {
-        if !settings.grpc.is_call(head) {
+    /// The call that a request is, if it is one; if not, its path is not looked at.
+    pub(crate) fn of<'a>(
+        headers: &HeaderMap,
+        path: impl FnOnce() -> &'a str,
+        settings: &Settings,
+    ) -> Option<Self> {
+        if !settings.grpc.is_call(headers) {
             return None;
         }
-        // What is redacted there is no method.
-        let path = settings.redaction.path(head.path());
+        let sent = path();
+        let path = settings.redaction.path(sent);
         let listed = settings.grpc.methods.as_ref();
         let known = method::of_path(&path).filter(|method| {
-            matches!(path, Cow::Borrowed(_)) && listed.is_none_or(|listed| listed.has(method))
+            // What is redacted there is no method.
+            method::of_path(sent) == Some(*method) && listed.is_none_or(|listed| listed.has(method))
         });
         let method = match known {
             Some(method) => {
@@ -75,7 +83,7 @@ impl Call {
         };
         Some(Self {
             method,
-            deadline: timeout::of(head.headers()),
+            deadline: timeout::of(headers),
             status: AtomicU8::new(NONE),
             metadata: ArcSwapOption::const_empty(),
         })
@@ -93,7 +101,7 @@ impl Call {
 
     /// What a sampler may look at, in a vector with `room`.
     pub(crate) fn attributes(
-        &self,
+        &mut self,
         server: Option<(StringValue, Option<u16>)>,
         headers: &HeaderMap,
         settings: &Settings,
@@ -101,13 +109,13 @@ impl Call {
     ) -> Vec<KeyValue> {
         let mut list = Vec::with_capacity(room);
         list.push(KeyValue::new(keys::RPC_SYSTEM_NAME, SYSTEM));
-        match &self.method {
+        match &mut self.method {
             Method::Listed(method) | Method::Claimed(method) => {
                 list.push(KeyValue::new(keys::RPC_METHOD, method.clone()));
             }
             Method::Other(original) => {
                 list.push(KeyValue::new(keys::RPC_METHOD, keys::OTHER));
-                list.push(KeyValue::new(keys::RPC_METHOD_ORIGINAL, original.clone()));
+                list.push(KeyValue::new(keys::RPC_METHOD_ORIGINAL, mem::take(original)));
             }
         }
         if let Some((address, port)) = server {
@@ -120,8 +128,20 @@ impl Call {
         list
     }
 
-    /// The head or the trailers of the response, either of which may have status and metadata.
-    pub(crate) fn answered(&self, headers: &HeaderMap, settings: &Settings) {
+    /// The head of the response, which may be all of it, has status and metadata or has none.
+    pub(crate) fn head(&self, headers: &HeaderMap, is_all: bool, settings: &Settings) {
+        self.said(headers, settings);
+        if !is_all && self.status() == Some(Status::OK) {
+            self.status.store(OK_SO_FAR, Relaxed);
+        }
+    }
+
+    /// The trailers have the status, as a rule, and more metadata.
+    pub(crate) fn trailers(&self, trailers: &HeaderMap, settings: &Settings) {
+        self.said(trailers, settings);
+    }
+
+    fn said(&self, headers: &HeaderMap, settings: &Settings) {
         if let Some(status) = Status::of(headers) {
             self.set_status(status);
         }
@@ -142,6 +162,11 @@ impl Call {
         self.status.store(status.code(), Relaxed);
     }
 
+    /// The body has a status, but nobody can read it.
+    pub(crate) fn set_unreadable(&self) {
+        self.status.store(UNREADABLE, Relaxed);
+    }
+
     pub(crate) fn status(&self) -> Option<Status> {
         Status::from_code(self.status.load(Relaxed))
     }
@@ -150,16 +175,20 @@ impl Call {
     /// of.
     fn implied(&self, end: &End<'_>) -> Option<(Status, Option<StatusCode>)> {
         let mapped = end.status_code.map(|code| (Status::of_http(code), Some(code)));
+        if end.status_code.is_some_and(|code| code != StatusCode::OK) {
+            // It was no answer to a call, whatever became of it then.
+            return mapped;
+        }
         let implied = match (&end.outcome, end.side) {
+            (Outcome::Complete | Outcome::Status, _) => {
+                return match self.status.load(Relaxed) {
+                    OK_SO_FAR => Some((Status::OK, None)),
+                    UNREADABLE => None,
+                    _ => mapped,
+                };
+            }
             // The head was all that there was to wait for.
             (Outcome::Answered, _) => return None,
-            (Outcome::Complete, _) => return mapped.or(Some((Status::UNKNOWN, None))),
-            // Who was answered something else than a call reads no further.
-            (Outcome::Cancelled, Side::Client)
-                if end.status_code.is_some_and(|code| code != StatusCode::OK) =>
-            {
-                return mapped;
-            }
             (Outcome::Cancelled, _) => match self.deadline {
                 Some(deadline) if end.duration >= deadline => Status::DEADLINE_EXCEEDED,
                 _ => Status::CANCELLED,
@@ -177,7 +206,7 @@ impl Call {
     /// stranger is then no name for a span.
     fn is_unknown(&self, end: &End<'_>) -> bool {
         let claimed = matches!(self.method, Method::Claimed(_)) && end.side == Side::Server;
-        let no_answer = end.outcome == Outcome::Complete && self.status().is_none();
+        let no_answer = end.outcome == Outcome::Complete && self.status.load(Relaxed) == NONE;
         let status_code = end.status_code.filter(|_| claimed && no_answer);
         status_code.is_some_and(|status_code| {
             status_code.is_success() || matches!(status_code.as_u16(), 404 | 405 | 415)
@@ -195,7 +224,7 @@ impl Call {
         let error_type = match end.outcome {
             Outcome::Failed(name) => Some(told.unwrap_or(name)),
             Outcome::Panicked => Some("panic".into()),
-            Outcome::Complete | Outcome::Answered | Outcome::Cancelled => status
+            Outcome::Complete | Outcome::Answered | Outcome::Status | Outcome::Cancelled => status
                 .filter(|status| is_failure(*status, end.side, settings))
                 .map(|status| told.unwrap_or(status.name().into())),
         };
@@ -229,6 +258,11 @@ fn is_failure(status: Status, side: Side, settings: &Settings) -> bool {
             Side::Client => status.is_client_error(),
         },
     )
+}
+
+/// Whose conventions the span of a request follows.
+pub(crate) fn convention(call: Option<&Call>) -> Convention {
+    if call.is_some() { Convention::Rpc } else { Convention::Http }
 }
 
 /// Each key once, with all its values.

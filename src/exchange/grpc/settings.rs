@@ -2,12 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
+use http::HeaderMap;
+
 use crate::{
     exchange::{
         capture::{CapturedHeaders, HeaderSelector},
         filter::Verdict,
         grpc::methods::GrpcMethods,
-        head::RequestHead,
     },
     semconv::{
         grpc::{content_type::Encoding, method},
@@ -210,8 +211,8 @@ impl Grpc {
     }
 
     /// Records the status as `rpc.response.status_code`, its name until version 1.44 of the
-    /// conventions, beside `rpc.status_code` or instead of it. Default: `rpc.status_code` alone,
-    /// which `None` means, too. Variable: `OTEL_SEMCONV_STABILITY_OPT_IN`.
+    /// conventions, beside `rpc.status_code` or instead of it. Default: `rpc.status_code` alone; so
+    /// does `None`, whatever the variable says. Variable: `OTEL_SEMCONV_STABILITY_OPT_IN`.
     ///
     /// ```
     /// use tower_telemetry::{Grpc, TraceLayer, server::LegacyNames};
@@ -230,25 +231,22 @@ impl Grpc {
         self.legacy_names.unwrap_or(found)
     }
 
-    /// Whether a request is a call.
-    pub(super) fn is_call(&self, head: &RequestHead<'_>) -> bool {
-        !self.off && Encoding::of(head.headers()).is_some()
+    /// Whether a request with these headers is a call.
+    pub(super) fn is_call(&self, headers: &HeaderMap) -> bool {
+        !self.off && Encoding::of(headers).is_some()
     }
 
-    /// What a request is to leave behind as far as gRPC is concerned.
-    pub(crate) fn verdict<'a>(&self, head: impl FnOnce() -> RequestHead<'a>) -> Verdict {
-        if !self.without_operation {
-            return Verdict::all();
-        }
-        let head = head();
-        let is_of_operation = self.is_call(&head)
-            && method::of_path(head.path())
-                .is_some_and(|method| method::OF_OPERATION.contains(&method::service(method)));
-        if is_of_operation {
-            Verdict::all().without_span().without_metrics()
-        } else {
-            Verdict::all()
-        }
+    /// What a request is to leave behind as far as gRPC is concerned. Of one that is no call, the
+    /// path is not looked at.
+    pub(crate) fn verdict<'a>(
+        &self,
+        headers: &HeaderMap,
+        path: impl FnOnce() -> &'a str,
+    ) -> Verdict {
+        let of_operation = self.without_operation
+            && self.is_call(headers)
+            && method::OF_OPERATION.contains(&path());
+        if of_operation { Verdict::all().without_span().without_metrics() } else { Verdict::all() }
     }
 }
 

@@ -3,14 +3,16 @@
 /// The longest name that is believed to be one.
 const LONGEST: usize = 256;
 
-/// The services that are there for those who run a server: [health] and [reflection].
+/// The paths of the services that are there for those who run a server: [health] and [reflection].
 ///
 /// [health]: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 /// [reflection]: https://github.com/grpc/grpc/blob/master/doc/server-reflection.md
-pub(crate) const OF_OPERATION: [&str; 3] = [
-    "grpc.health.v1.Health",
-    "grpc.reflection.v1.ServerReflection",
-    "grpc.reflection.v1alpha.ServerReflection",
+pub(crate) const OF_OPERATION: [&str; 5] = [
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/List",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
 /// The fully qualified method that a [path] names, `shop.v1.Inventory/Get`, if it has the form of
@@ -36,9 +38,10 @@ pub(crate) fn is_service(name: &str) -> bool {
     name.split('.').all(is_identifier)
 }
 
-/// A dash is none of proto's characters, but gRPC does without proto, too.
+/// A dash is none of proto's characters, but gRPC does without proto, too. A number is none to
+/// anybody.
 fn is_identifier(name: &str) -> bool {
-    !name.is_empty()
+    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
@@ -70,6 +73,10 @@ mod tests {
             ("/shop.Inventory/Get it", None),
             ("/shop.Inventory/Gét", None),
             ("/items/42/", None),
+            ("/items/42", None),
+            ("/items/-a", None),
+            ("/42.Items/Get", None),
+            ("/_items/_get", Some("_items/_get")),
         ] {
             assert_eq!(of_path(path), method, "{path:?}");
         }

@@ -1,42 +1,60 @@
 //! A channel's target: which server a client says that it calls.
 
+use std::net::Ipv6Addr;
+
 use crate::semconv::{host, url};
+
+/// What a target says of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target<'a> {
+    /// The host, the path of a socket, or the whole target.
+    pub(crate) address: &'a str,
+    pub(crate) port: Option<u16>,
+    /// The scheme of its URLs, if the address is a host.
+    pub(crate) scheme: Option<&'static str>,
+}
 
 /// What [`server.address` and `server.port`][address] are for a [target]: of one server its host
 /// and port, or the path of its socket; of anything else the whole of it.
 ///
 /// [address]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/#client
 /// [target]: https://github.com/grpc/grpc/blob/master/doc/naming.md
-pub(crate) fn parse(target: &str) -> (&str, Option<u16>) {
-    server(target).unwrap_or((target, None))
+pub(crate) fn parse(target: &str) -> Target<'_> {
+    let whole = Target { address: target, port: None, scheme: None };
+    server(target).unwrap_or(whole)
 }
 
-fn server(target: &str) -> Option<(&str, Option<u16>)> {
-    let Some((scheme, rest)) = target.split_once(':') else {
-        return host::parse(target);
+fn server(target: &str) -> Option<Target<'_>> {
+    let host = |authority, scheme| {
+        let (address, port) = host::parse(authority)?;
+        Some(Target { address, port, scheme: Some(scheme) })
     };
-    let is = |names: &[&str]| names.iter().any(|name| scheme.eq_ignore_ascii_case(name));
-    if is(&["http", "https"]) {
-        let (host, port) = host::parse(authority(rest.strip_prefix("//")?))?;
-        return Some((host, port.or_else(|| url::default_port(scheme))));
-    }
-    if is(&["unix", "unix-abstract"]) {
-        let path = endpoint(rest);
-        return (!path.is_empty()).then_some((path, None));
-    }
-    if is(&["dns", "passthrough", "xds"]) {
-        return host::parse(endpoint(rest).trim_start_matches('/'));
-    }
-    if is(&["ipv4", "ipv6"]) {
+    let Some((scheme, rest)) = target.split_once(':') else {
+        return host(target, "http");
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" => host(authority(rest)?, "http").map(with_default_port),
+        "https" => host(authority(rest)?, "https").map(with_default_port),
+        "unix" | "unix-abstract" => {
+            let address = endpoint(rest);
+            (!address.is_empty()).then_some(Target { address, port: None, scheme: None })
+        }
+        "dns" | "passthrough" | "xds" => host(endpoint(rest).trim_start_matches('/'), "http"),
         // Several addresses are no one server.
-        let one = Some(rest).filter(|rest| !rest.contains(','))?;
-        return host::parse(one).or_else(|| {
-            let address = one.parse::<std::net::Ipv6Addr>().is_ok();
-            address.then_some((one, None))
-        });
+        "ipv4" | "ipv6" if rest.contains(',') => None,
+        "ipv4" | "ipv6" if rest.parse::<Ipv6Addr>().is_ok() => {
+            Some(Target { address: rest, port: None, scheme: Some("http") })
+        }
+        "ipv4" | "ipv6" => host(rest, "http"),
+        "vsock" => None,
+        // Without a scheme it is a host with a port.
+        _ => host(target, "http"),
     }
-    // Without a scheme it is a host with a port.
-    host::parse(target)
+}
+
+fn with_default_port(target: Target<'_>) -> Target<'_> {
+    let port = target.port.or_else(|| target.scheme.and_then(url::default_port));
+    Target { port, ..target }
 }
 
 /// What comes after the scheme, without the [authority] that is to resolve it.
@@ -49,9 +67,9 @@ fn endpoint(rest: &str) -> &str {
     }
 }
 
-/// Up to the path.
-fn authority(rest: &str) -> &str {
-    rest.split(['/', '?', '#']).next().unwrap_or_default()
+/// From after the `//` up to the path.
+fn authority(rest: &str) -> Option<&str> {
+    rest.strip_prefix("//")?.split(['/', '?', '#']).next()
 }
 
 #[cfg(test)]
@@ -100,13 +118,32 @@ mod tests {
             ("unix:", "unix:", None),
             ("unix://host", "unix://host", None),
             ("vsock:2:50051", "vsock:2:50051", None),
+            ("vsock:2", "vsock:2", None),
             ("http:inventory", "http:inventory", None),
             ("bufconn", "bufconn", None),
             ("inventory:http", "inventory:http", None),
             ("a,b", "a,b", None),
             ("::1", "::1", None),
         ] {
-            assert_eq!(parse(target), (address, port), "{target:?}");
+            let parsed = parse(target);
+            assert_eq!((parsed.address, parsed.port), (address, port), "{target:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_one_that_could_be_asked_for_something_else() {
+        for (target, scheme) in [
+            ("inventory", Some("http")),
+            ("dns:///inventory:443", Some("http")),
+            ("http://inventory", Some("http")),
+            ("Https://inventory", Some("https")),
+            ("ipv6:2001:db8::1", Some("http")),
+            ("unix:inventory", None),
+            ("unix-abstract:inventory", None),
+            ("vsock:2", None),
+            ("ipv4:192.0.2.1,192.0.2.2", None),
+        ] {
+            assert_eq!(parse(target).scheme, scheme, "{target}");
         }
     }
 }
