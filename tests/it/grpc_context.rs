@@ -256,7 +256,7 @@ async fn an_error_that_tonic_makes_a_status_of_is_one_on_the_span_if_that_is_don
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let trace = ServiceBuilder::new().layer(spans.recorder.layer());
-        let (failing, calls) = (unauthenticated.clone(), InventoryServer::new(Shop::default()));
+        let (failing, calls) = (unauthenticated, InventoryServer::new(Shop::default()));
         let incoming = TcpIncoming::from(listener);
         if inside {
             let layers = trace.layer(RecoverErrorLayer::new()).layer(failing);
