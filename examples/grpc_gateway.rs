@@ -64,7 +64,8 @@ fn inventory_server(
     telemetry: &Telemetry,
     stopped: watch::Receiver<()>,
 ) -> Result<JoinHandle<Result<(), tonic::transport::Error>>, BoxError> {
-    // Whatever else strangers call is `_OTHER`, and their names are not those of spans.
+    // Other services that strangers call are `_OTHER`, and their names are not those of spans. With
+    // single methods on the list, so are other methods of this one.
     let methods = GrpcMethods::new([InventoryServer::<Items>::NAME])?;
     let grpc = Grpc::new().with_methods(methods).without_health_and_reflection();
     let layer = TraceLayer::new().with_telemetry(telemetry).with_grpc(grpc);
@@ -75,7 +76,7 @@ fn inventory_server(
     Ok(tokio::spawn(server))
 }
 
-/// The client's side: a channel is wrapped like any other client. What it calls is not in its
+/// The client's side: a channel is wrapped like any other client. Where it leads is not in its
 /// requests, so the layer is told.
 fn inventory_client(
     address: SocketAddr,
@@ -191,7 +192,7 @@ async fn main() -> Result<(), BoxError> {
 
     if env::args().any(|argument| argument == "--serve") {
         say(format_args!("gateway    http://{gateway_at}/items/lamp"));
-        say(format_args!("inventory  grpc://{inventory_at}"));
+        say(format_args!("inventory  http://{inventory_at}"));
         say(format_args!("Ctrl-C ends both"));
         tokio::signal::ctrl_c().await?;
     } else {

@@ -96,8 +96,8 @@ fn grpc_names(list: &str) -> (Option<LegacyNames>, Vec<&str>) {
     } else {
         None
     };
-    let known = ["rpc", "rpc/dup", "rpc/old"];
-    let unknown = |entry: &&str| entry.starts_with("rpc/") && !known.contains(entry);
+    let unknown =
+        |entry: &&str| entry.starts_with("rpc/") && !matches!(*entry, "rpc/dup" | "rpc/old");
     (names, entries().filter(unknown).collect())
 }
 

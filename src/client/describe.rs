@@ -58,13 +58,9 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
             attributes: Vec::new(),
             hook_keys: Vec::new(),
         };
-        description.attributes = match description.call.take() {
-            Some(mut call) => {
-                let (server, headers) = (description.channel(), seen.request.headers());
-                let attributes = call.attributes(server, headers, &config.exchange, ROOM);
-                description.call = Some(call);
-                attributes
-            }
+        let server = description.call.is_some().then(|| description.channel()).flatten();
+        description.attributes = match &mut description.call {
+            Some(call) => call.attributes(server, seen.request.headers(), &config.exchange, ROOM),
             None => description.gathered(resend_count),
         };
         description.hook_keys =

@@ -372,7 +372,8 @@ impl ClientTraceLayer {
     /// It is `server.address` and `server.port` of calls, [as the conventions want
     /// it][address]: the host and port behind `dns:`, `ipv4:`, `http:` and the like, the path of a
     /// socket behind `unix:`, and of what is no single server, such as a list of addresses, the
-    /// whole target. A host is also an [origin](Self::with_origin), unless there is one.
+    /// whole target. A host is also an [origin](Self::with_origin), unless there is one. User and
+    /// password of a URL are not recorded; no other kind of target has a place for secrets.
     ///
     /// ```
     /// use http::Request;

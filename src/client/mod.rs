@@ -257,7 +257,7 @@
 //! | the same, after the call's `grpc-timeout`; a channel or a layer inside that waits no longer | `DEADLINE_EXCEEDED` | error | `DEADLINE_EXCEEDED` |
 //! | there is no connection, or it is lost | `UNAVAILABLE` | error | see [errors](#errors) |
 //! | the server resets the stream | what the [reason stands for][reset] | error | `http_protocol_error` |
-//! | a service inside gives a `tonic::Status` as its error | that one | error | the status |
+//! | a service inside gives a `tonic::Status` as its error | that one | error | the status, or the [word](#errors) for what is behind it |
 //! | a layer inside sheds the call | `RESOURCE_EXHAUSTED` | error | `overloaded` |
 //! | any other error | `UNKNOWN` | error | see [errors](#errors) |
 //! | the client panics | `UNKNOWN` | error | `panic` |
@@ -287,7 +287,7 @@
 //!
 //! An error is looked at, with what caused it, if its type is one of these: `std::io::Error`,
 //! `http::Error`, an error in a box, with the feature `hyper-util` the ones of hyper-util's client
-//! and of hyper, with `reqwest` that of reqwest, with `tonic` those of its channel, and every type that
+//! and of hyper, with `reqwest` that of reqwest, with `tonic` `Status` and those of its channel, and every type that
 //! [`with_error_type`](ClientTraceLayer::with_error_type) has a function for. Any other is called
 //! by its type's name, and one in a box that is not in the table `_OTHER`.
 //!

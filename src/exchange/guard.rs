@@ -3,7 +3,7 @@
 use std::{fmt, mem, sync::Arc, thread};
 
 use bytes::Buf;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, StatusCode, header};
 use opentelemetry::{
     Context, KeyValue, SpanId,
     trace::{Status, TraceContextExt},
@@ -20,7 +20,7 @@ use crate::{
         settings::Settings,
         span_end::SpanEnd,
     },
-    semconv::grpc::status::Status as GrpcStatus,
+    semconv::grpc::{content_type::Encoding, status::Status as GrpcStatus},
 };
 
 /// Holds one exchange's Context and ends its span, once.
@@ -122,6 +122,8 @@ impl Guard {
         };
         let after = live.elapsed();
         live.propagate(response.headers_mut());
+        // After the messages of a call there are trailers to come, however long the messages are.
+        let length = length.filter(|_| live.call().is_none() || !trailers_follow(response));
         live.answered(response.status(), length);
         if let Reader::Classification(classification) = reader {
             contained(|| classification.head(response));
@@ -130,7 +132,7 @@ impl Guard {
                 .map_or(Reader::Nobody, |trailers| Reader::Trailers(Box::new(trailers)));
         }
         let head = ResponseHead::new(response);
-        live.describe_response(&head, empty);
+        live.describe_response(&head);
         if empty || live.ends_with_head(response.status()) {
             self.end(Outcome::Complete);
         } else if live.span_end(&head) == SpanEnd::Head {
@@ -156,7 +158,14 @@ impl Guard {
                 if let Some(call) = live.call() {
                     call.set_unreadable();
                 }
+                self.read_no_more();
             }
+        }
+    }
+
+    fn read_no_more(&mut self) {
+        if let State::Open(_, reader) = &mut self.0 {
+            *reader = Reader::Nobody;
         }
     }
 
@@ -200,6 +209,14 @@ impl Guard {
         // the end of the program.
         contained(|| span.end_with_timestamp(live.started_at() + duration));
     }
+}
+
+/// Whether a response to a call is one of gRPC over HTTP/2, as far as it says what it is.
+fn trailers_follow(response: &Response<()>) -> bool {
+    let headers = response.headers();
+    let says_no_other = !headers.contains_key(header::CONTENT_TYPE)
+        || Encoding::of(headers) == Some(Encoding::Http2);
+    response.status() == StatusCode::OK && says_no_other
 }
 
 impl fmt::Debug for Guard {

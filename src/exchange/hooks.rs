@@ -48,8 +48,8 @@ impl<'a> Ended<'a> {
         self.status_code
     }
 
-    /// The status of a gRPC call, such as `NOT_FOUND`, or `OK`; of any other exchange there is
-    /// none.
+    /// The status of a gRPC call, such as `NOT_FOUND`, or `OK`, if it is known; of any other
+    /// exchange there is none.
     #[must_use]
     pub fn grpc_status(&self) -> Option<&'static str> {
         self.grpc_status
@@ -62,7 +62,7 @@ impl<'a> Ended<'a> {
         self.error_type
     }
 
-    /// The route, if it became known; on a client the [template](crate::client::UrlTemplate) of the
+    /// The route, if it became known, which gRPC calls do not have; on a client the [template](crate::client::UrlTemplate) of the
     /// URL.
     #[must_use]
     pub fn route(&self) -> Option<&'a str> {

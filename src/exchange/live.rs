@@ -205,14 +205,10 @@ impl Live {
     /// What it means that the guard was let go of.
     pub(crate) fn outcome_of_drop(&self, panicking: bool) -> Outcome {
         let length = self.length.load(Relaxed);
-        // A server stops asking once it has sent as much as the head has announced. After the
-        // messages of a call there are trailers to come, unless the response is none to a call.
-        let is_over = length != UNKNOWN
-            && self.sent.load(Relaxed) >= length
-            && (self.call().is_none() || !self.is_ok());
         if self.inside.load(Relaxed) {
             Outcome::Panicked
-        } else if is_over {
+        } else if length != UNKNOWN && self.sent.load(Relaxed) >= length {
+            // A server stops asking once it has sent as much as the head has announced.
             Outcome::Complete
         } else if panicking && self.settings().side == Side::Server {
             // What unwinds further out has cut off the response. A client's caller has let go of
@@ -223,11 +219,11 @@ impl Live {
         }
     }
 
-    /// Puts on the span what was asked for of the response's head, which `is_all` or goes on.
-    pub(crate) fn describe_response(&self, head: &ResponseHead<'_>, is_all: bool) {
+    /// Puts on the span what was asked for of the response's head.
+    pub(crate) fn describe_response(&self, head: &ResponseHead<'_>) {
         let settings = self.settings();
         if let Some(call) = self.call() {
-            call.head(head.headers(), is_all, settings);
+            call.head(head.headers(), settings);
         }
         let nothing = settings.response_headers.is_empty() && settings.hooks.response.is_empty();
         let Some(known) = self.known.as_ref().filter(|_| !nothing) else {

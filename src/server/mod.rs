@@ -85,8 +85,7 @@
 //! such a layer is another request, and has a span of its own, unless it was given the extensions
 //! of the first.)
 //!
-//! In plain hyper there is no router and no [`ConnectInfo`]. [`RouteLayer::of`] names a route, and
-//! a
+//! In plain hyper there is no router and no [`ConnectInfo`]. [`RouteLayer::of`] names a route, and a
 //! [`Connection`] among the request's extensions says who is at the other end.
 //!
 //! # Route and name
@@ -157,8 +156,9 @@
 //! axum router that serves calls beside other requests, or on any other service. Its span follows
 //! the [conventions for gRPC][grpc] instead of those for HTTP: it is named after the method,
 //! `shop.v1.Inventory/Get`, has the attributes below, and ends with the trailers, which have the
-//! status. What a handler, a filter or a hook can do is the same; of the setters, those that name
-//! something of HTTP's have nothing to do.
+//! status. What a handler, a filter or a hook can do is the same, but for routes and the bodies'
+//! sizes, which a call does not have; of the setters, those that name something of HTTP's have
+//! nothing to do.
 //!
 #![cfg_attr(feature = "tonic", doc = "```no_run")]
 #![cfg_attr(not(feature = "tonic"), doc = "```text")]
@@ -186,15 +186,16 @@
 //!
 //! [`Grpc`] has what can be chosen. Who calls, calls what they like: [by
 //! default](crate::Grpc::with_methods) every method that looks like one is recorded by its name, with
-//! a list every other one is `_OTHER`.
+//! a list what is not on it is `_OTHER`. A service on the list stands for whatever is said to be a
+//! method of it; who is open to strangers lists methods, or has a descriptor set.
 //!
 #![doc = include_str!("grpc.md")]
 //!
 //! ## How a call ends
 //!
 //! The span waits for the trailers whatever [`with_span_end`](TraceLayer::with_span_end) says; only
-//! a [`SpanEnd`] among the response's own extensions ends it earlier, without a status if none was
-//! in the head. A [classifier](TraceLayer::with_classifier) is one of HTTP's responses and is not
+//! a [`SpanEnd`] among the response's own extensions ends it earlier, without a status if the
+//! head has none, or an `OK` that may not be the last word. A [classifier](TraceLayer::with_classifier) is one of HTTP's responses and is not
 //! asked; [`Grpc::with_failure_by`] chooses among statuses.
 //!
 //! | what happens | `rpc.status_code` | status | `error.type` |

@@ -343,21 +343,97 @@ fn a_length_that_is_all_there_is_no_end_of_a_call() {
 }
 
 #[test]
-fn a_length_is_the_end_of_what_is_no_answer_to_a_call() {
+fn a_length_is_the_end_of_what_has_no_trailers_after_it() {
+    for (status_code, content_type, encoding, status, name) in [
+        (404, "text/html", "identity", Some("UNIMPLEMENTED"), "grpc"),
+        (200, "text/html", "identity", Some("UNKNOWN"), "grpc"),
+        (200, "application/grpc-web", "identity", Some("UNKNOWN"), "grpc"),
+        (200, "application/grpc-web", "gzip", None, "shop.v1.Inventory/Get"),
+    ] {
+        let recorder = Recorder::new();
+        let inner = service_fn(|_: Request<()>| {
+            let mut body = Script::new([Step::Data("no"), Step::Pending]);
+            body.size_hint = http_body::SizeHint::with_exact(2);
+            let response = Response::builder()
+                .status(status_code)
+                .header("content-type", content_type)
+                .header("content-encoding", encoding);
+            std::future::ready(ok(response.body(body).unwrap()))
+        });
+        tokio_test::block_on(async {
+            let response = recorder.layer().layer(inner).call(call(&[])).await.unwrap();
+            // As a server over HTTP/1 does.
+            response.into_body().frame().await.unwrap().unwrap();
+        });
+        let server = match status {
+            Some(status) => {
+                let [server, _] = failed(status);
+                server.with("http.response.status_code", i64::from(status_code))
+            }
+            None => expected("", "")[0].clone().without("rpc.status_code"),
+        };
+        assert_eq!(Described::from(recorder.span()), server.named(name), "{content_type}");
+    }
+}
+
+#[test]
+fn a_method_that_nobody_there_knows_is_no_name_also_if_the_answer_is_not_read() {
+    let answer =
+        || ok(Response::builder().status(404).body(Script::new([Step::Data("no")])).unwrap());
+    let [server, _] = spans_of(&Grpc::new(), &call(&[]), answer, Read::Nothing);
+    let [expected, _] = failed("UNIMPLEMENTED");
+    assert_eq!(server, expected.named("grpc").with("http.response.status_code", 404));
+}
+
+#[test]
+fn a_call_over_reqwest_waits_for_the_trailers_also_where_there_is_no_message() {
     let recorder = Recorder::new();
-    let inner = service_fn(|_: Request<()>| {
-        let mut body = Script::new([Step::Data("no"), Step::Pending]);
-        body.size_hint = http_body::SizeHint::with_exact(2);
-        std::future::ready(ok(Response::builder().status(404).body(body).unwrap()))
+    let inner = service_fn(|_: reqwest::Request| {
+        let steps = [Step::Trailers(trailers(&[("grpc-status", "5")]))];
+        let response = Response::builder().header("content-length", "0");
+        let body = reqwest::Body::wrap(Script::new(steps));
+        let response = reqwest::Response::from(response.body(body).unwrap());
+        std::future::ready(Ok::<_, Infallible>(response))
     });
+    let request = reqwest::Request::try_from(call(&[]).map(|()| "")).unwrap();
     tokio_test::block_on(async {
-        let response = recorder.layer().layer(inner).call(call(&[])).await.unwrap();
-        // As a server over HTTP/1 does.
-        response.into_body().frame().await.unwrap().unwrap();
+        let response = recorder.client_layer().layer(inner).call(request).await.unwrap();
+        response.bytes().await.unwrap();
     });
-    let [server, _] = failed("UNIMPLEMENTED");
-    let server = server.with("http.response.status_code", 404).named("grpc");
-    assert_eq!(Described::from(recorder.span()), server);
+    assert_eq!(Described::from(recorder.span()), failed("NOT_FOUND")[1]);
+}
+
+#[test]
+fn what_the_server_has_said_stays_said() {
+    // In the head, whatever cannot be read, or breaks, after it.
+    let answer = |steps: fn() -> Vec<Step>, content_type: &'static str| {
+        move || {
+            ok(Response::builder()
+                .header("grpc-status", "13")
+                .header("content-type", content_type)
+                .header("content-encoding", "gzip")
+                .body(Script::new(steps()))
+                .unwrap())
+        }
+    };
+    let web = answer(|| vec![Step::Data("packed")], "application/grpc-web");
+    assert_eq!(spans_of(&Grpc::new(), &call(&[]), web, Read::All), failed("INTERNAL"));
+    let broken = answer(|| vec![Step::Error], "application/grpc");
+    let io_error = std::any::type_name::<io::Error>();
+    let expected = expected("INTERNAL", "INTERNAL").map(|span| span.failed(io_error));
+    assert_eq!(spans_of(&Grpc::new(), &call(&[]), broken, Read::All), expected);
+}
+
+#[test]
+fn an_ok_in_the_head_counts_with_any_status_code_of_http_if_nothing_goes_wrong() {
+    for body in [|| vec![], || vec![Step::Data("a message")]] {
+        let answer = || {
+            let response = Response::builder().status(503).header("grpc-status", "0");
+            ok(response.body(Script::new(body())).unwrap())
+        };
+        let spans = spans_of(&Grpc::new(), &call(&[]), answer, Read::All);
+        assert_eq!(spans, expected("OK", "OK"));
+    }
 }
 
 #[test]

@@ -606,7 +606,7 @@ fn of_call<L: Calls>(own: Vec<Row<L>>) -> Vec<Row<L>> {
         row(
             &["rpc.status_code"],
             "required",
-            ALWAYS,
+            "always, but where [nobody can know it](#how-a-call-ends)",
             "`OK`, `NOT_FOUND`; see [how a call ends](#how-a-call-ends)",
             Always,
         ),
@@ -626,7 +626,7 @@ fn of_call<L: Calls>(own: Vec<Row<L>>) -> Vec<Row<L>> {
         row(
             &["http.response.status_code"],
             "ours",
-            "the response has no `grpc-status`",
+            "the response has no `grpc-status`, and is over or no answer to a call",
             "an integer, which `rpc.status_code` was made of",
             If(|mut case| {
                 case.response.headers_mut().remove("grpc-status");

@@ -39,7 +39,8 @@ const OF_STREAM: [&str; 5] = [
     "protocol error: ",
 ];
 
-/// What it says of a server that takes no more calls, and has not looked at this one.
+/// How it begins of a server that takes no more calls, and has not looked at this one. What the
+/// server has to say of it comes after that.
 const GOING_AWAY: &str = "connection error received: not a result of an error";
 
 /// The beginnings of its reasons that [have a status][reset] of their own.
@@ -50,7 +51,7 @@ const REASONS: [(&str, Status); 7] = [
     ("stream no longer needed", Status::CANCELLED),
     ("detected excessive load", Status::RESOURCE_EXHAUSTED),
     ("security properties do not meet", Status::PERMISSION_DENIED),
-    ("received frame when stream half-closed", Status::UNKNOWN),
+    ("received frame when", Status::UNKNOWN),
     ("endpoint requires HTTP/1.1", Status::UNKNOWN),
     ("unknown reason", Status::UNKNOWN),
 ];
@@ -69,7 +70,7 @@ pub(super) fn said(error: &(dyn Error + 'static), word: Option<&str>) -> Said {
     match of_tonic(error) {
         // Made of an error, one that it may know less of than there is to know.
         Some((status, true)) if word.is_some() => match (word, status) {
-            (Some(TIMEOUT), _) | (_, Status::UNKNOWN) => of_failure(implied()),
+            (Some(TIMEOUT), _) | (_, Status::UNKNOWN | Status::OK) => of_failure(implied()),
             _ => Said::Failure(status),
         },
         // No error has come in the place of an `OK`.
@@ -124,7 +125,7 @@ fn cuts_off(word: &str) -> bool {
 fn of_stream(error: &(dyn Error + 'static)) -> Option<Status> {
     chain(error).find_map(|link| {
         let text = Text::of(link);
-        if text.is(GOING_AWAY) {
+        if text.begins(GOING_AWAY) {
             return Some(Status::UNAVAILABLE);
         }
         let prefix = OF_STREAM.into_iter().find(|prefix| text.begins(prefix))?;
@@ -188,17 +189,15 @@ mod tests {
     fn what_is_reset_has_a_status_by_its_reason_and_a_server_that_goes_away_is_unavailable() {
         let of = |text: String| implied(&Says(text), Some(HTTP_PROTOCOL_ERROR)).name();
         for prefix in OF_STREAM {
-            for (reason, name) in [
-                (h2::Reason::REFUSED_STREAM, "UNAVAILABLE"),
-                (h2::Reason::CANCEL, "CANCELLED"),
-                (h2::Reason::ENHANCE_YOUR_CALM, "RESOURCE_EXHAUSTED"),
-                (h2::Reason::PROTOCOL_ERROR, "INTERNAL"),
-            ] {
-                assert_eq!(of(format!("{prefix}{reason}")), name, "{prefix}{reason}");
+            // All but the one of a server that goes away.
+            for reason in (1..=14).map(h2::Reason::from) {
+                let bare = implied(&h2::Error::from(reason), Some(HTTP_PROTOCOL_ERROR));
+                assert_eq!(of(format!("{prefix}{reason}")), bare.name(), "{prefix}{reason}");
             }
         }
         assert_eq!(of(format!("stream error received: {}", h2::Reason::NO_ERROR)), "INTERNAL");
         let going_away = format!("connection error received: {}", h2::Reason::NO_ERROR);
+        assert_eq!(of(format!("{going_away} (b\"max_age\")")), "UNAVAILABLE");
         assert_eq!(of(going_away), "UNAVAILABLE");
         assert_eq!(of("user error: stream no longer needed".to_owned()), "UNKNOWN");
     }

@@ -52,7 +52,7 @@ enum Method {
 
 /// No status.
 const NONE: u8 = u8::MAX;
-/// `OK` in a head that goes on, where it is not for it to say.
+/// `OK` in the head, which counts if nothing goes wrong after it.
 const OK_SO_FAR: u8 = u8::MAX - 1;
 /// It was somewhere in the body, where it could not be read.
 const UNREADABLE: u8 = u8::MAX - 2;
@@ -91,7 +91,7 @@ impl Call {
 
     /// The [method], or `grpc`.
     ///
-    /// [method]: https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/#span-name
+    /// [method]: https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/#name
     pub(crate) fn span_name(&self) -> Cow<'static, str> {
         match &self.method {
             Method::Listed(method) | Method::Claimed(method) => method.as_str().to_owned().into(),
@@ -129,9 +129,9 @@ impl Call {
     }
 
     /// The head of the response, which may be all of it, has status and metadata or has none.
-    pub(crate) fn head(&self, headers: &HeaderMap, is_all: bool, settings: &Settings) {
+    pub(crate) fn head(&self, headers: &HeaderMap, settings: &Settings) {
         self.said(headers, settings);
-        if !is_all && self.status() == Some(Status::OK) {
+        if self.status() == Some(Status::OK) {
             self.status.store(OK_SO_FAR, Relaxed);
         }
     }
@@ -164,7 +164,9 @@ impl Call {
 
     /// The body has a status, but nobody can read it.
     pub(crate) fn set_unreadable(&self) {
-        self.status.store(UNREADABLE, Relaxed);
+        if self.status().is_none() {
+            self.status.store(UNREADABLE, Relaxed);
+        }
     }
 
     pub(crate) fn status(&self) -> Option<Status> {
@@ -174,6 +176,10 @@ impl Call {
     /// The status that the end implies where none was given, and the status code that it was made
     /// of.
     fn implied(&self, end: &End<'_>) -> Option<(Status, Option<StatusCode>)> {
+        let complete = matches!(end.outcome, Outcome::Complete | Outcome::Status);
+        if complete && self.status.load(Relaxed) == OK_SO_FAR {
+            return Some((Status::OK, None));
+        }
         let mapped = end.status_code.map(|code| (Status::of_http(code), Some(code)));
         if end.status_code.is_some_and(|code| code != StatusCode::OK) {
             // It was no answer to a call, whatever became of it then.
@@ -181,11 +187,7 @@ impl Call {
         }
         let implied = match (&end.outcome, end.side) {
             (Outcome::Complete | Outcome::Status, _) => {
-                return match self.status.load(Relaxed) {
-                    OK_SO_FAR => Some((Status::OK, None)),
-                    UNREADABLE => None,
-                    _ => mapped,
-                };
+                return mapped.filter(|_| self.status.load(Relaxed) != UNREADABLE);
             }
             // The head was all that there was to wait for.
             (Outcome::Answered, _) => return None,
@@ -205,11 +207,11 @@ impl Call {
     /// Whether the answer is that of a server that does not know the method. What it was called by a
     /// stranger is then no name for a span.
     fn is_unknown(&self, end: &End<'_>) -> bool {
-        let claimed = matches!(self.method, Method::Claimed(_)) && end.side == Side::Server;
-        let no_answer = end.outcome == Outcome::Complete && self.status.load(Relaxed) == NONE;
-        let status_code = end.status_code.filter(|_| claimed && no_answer);
-        status_code.is_some_and(|status_code| {
-            status_code.is_success() || matches!(status_code.as_u16(), 404 | 405 | 415)
+        let claimed = matches!(self.method, Method::Claimed(_));
+        let no_status = self.status.load(Relaxed) == NONE;
+        end.status_code.filter(|_| claimed && no_status).is_some_and(|status_code| {
+            matches!(status_code.as_u16(), 404 | 405 | 415)
+                || status_code.is_success() && end.outcome == Outcome::Complete
         })
     }
 

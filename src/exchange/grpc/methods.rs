@@ -48,9 +48,11 @@ pub struct GrpcMethods {
 }
 
 impl GrpcMethods {
-    /// Each name is that of a service, `shop.v1.Inventory`, for whatever its callers take for a
-    /// method of it, or that of a method, `shop.v1.Inventory/Get`. A list without a name knows
-    /// none.
+    /// Each name is that of a service, `shop.v1.Inventory`, or that of a method,
+    /// `shop.v1.Inventory/Get`. A list without a name knows none.
+    ///
+    /// The name of a service lets through every method that a caller says it has. Where strangers
+    /// call, list the methods, or use a descriptor set.
     ///
     /// ```
     /// use tower_telemetry::GrpcMethods;

@@ -41,7 +41,7 @@ pub struct Grpc {
     pub(super) request_metadata: CapturedHeaders,
     pub(super) response_metadata: CapturedHeaders,
     pub(super) failure: Option<Failure>,
-    without_operation: bool,
+    without_health_and_reflection: bool,
     /// `Some` once it is given, also if that is no name.
     legacy_names: Option<Option<LegacyNames>>,
 }
@@ -206,13 +206,13 @@ impl Grpc {
     /// [health]: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
     /// [reflection]: https://github.com/grpc/grpc/blob/master/doc/server-reflection.md
     pub fn without_health_and_reflection(mut self) -> Self {
-        self.without_operation = true;
+        self.without_health_and_reflection = true;
         self
     }
 
     /// Records the status as `rpc.response.status_code`, its name until version 1.44 of the
-    /// conventions, beside `rpc.status_code` or instead of it. Default: `rpc.status_code` alone; so
-    /// does `None`, whatever the variable says. Variable: `OTEL_SEMCONV_STABILITY_OPT_IN`.
+    /// conventions, beside `rpc.status_code` or instead of it. Default: `rpc.status_code` alone.
+    /// `None` asks for that, whatever the variable says. Variable: `OTEL_SEMCONV_STABILITY_OPT_IN`.
     ///
     /// ```
     /// use tower_telemetry::{Grpc, TraceLayer, server::LegacyNames};
@@ -243,10 +243,10 @@ impl Grpc {
         headers: &HeaderMap,
         path: impl FnOnce() -> &'a str,
     ) -> Verdict {
-        let of_operation = self.without_operation
+        let is_one = self.without_health_and_reflection
             && self.is_call(headers)
-            && method::OF_OPERATION.contains(&path());
-        if of_operation { Verdict::all().without_span().without_metrics() } else { Verdict::all() }
+            && method::HEALTH_AND_REFLECTION.contains(&path());
+        if is_one { Verdict::all().without_span().without_metrics() } else { Verdict::all() }
     }
 }
 
@@ -259,7 +259,7 @@ impl Default for Grpc {
             request_metadata: nothing(keys::RPC_REQUEST_METADATA),
             response_metadata: nothing(keys::RPC_RESPONSE_METADATA),
             failure: None,
-            without_operation: false,
+            without_health_and_reflection: false,
             legacy_names: None,
         }
     }

@@ -369,6 +369,8 @@ mod tests {
             let trailers = trailers(binary().read(&Bytes::from(body)));
             assert_eq!(trailers.as_ref().map(HeaderMap::len), found, "{start:?}");
         }
+        let packed = Bytes::from(message(0x81, b"grpc-status:0"));
+        assert!(matches!(binary().read(&packed), Found::Unreadable));
         let mut reader = binary();
         assert!(matches!(reader.read(&&b"\x80\xff\xff\xff\xff"[..]), Found::Nothing));
         assert!(matches!(reader.read(&Bytes::from(vec![b'x'; 1_000_000])), Found::Nothing));

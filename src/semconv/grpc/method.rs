@@ -7,7 +7,7 @@ const LONGEST: usize = 256;
 ///
 /// [health]: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 /// [reflection]: https://github.com/grpc/grpc/blob/master/doc/server-reflection.md
-pub(crate) const OF_OPERATION: [&str; 5] = [
+pub(crate) const HEALTH_AND_REFLECTION: [&str; 5] = [
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/List",
     "/grpc.health.v1.Health/Watch",

@@ -87,6 +87,8 @@ mod tests {
             ("http://inventory:50051", "inventory", Some(50051)),
             ("http://inventory", "inventory", Some(80)),
             ("https://inventory/", "inventory", Some(443)),
+            ("http://inventory?x=y", "inventory", Some(80)),
+            ("http://inventory#x", "inventory", Some(80)),
             ("HTTPS://[::1]", "::1", Some(443)),
             ("http://user:secret@inventory:1/path?query", "inventory", Some(1)),
             ("dns:inventory:50051", "inventory", Some(50051)),
