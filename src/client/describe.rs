@@ -3,11 +3,12 @@
 use std::{borrow::Cow, mem, net::SocketAddr};
 
 use http::{Version, header};
-use opentelemetry::{Key, KeyValue, StringValue, trace::SpanRef};
+use opentelemetry::{Key, KeyValue, trace::SpanRef};
 
 use crate::{
-    client::{OutgoingRequest, config::Config, seen::Seen},
+    client::{OutgoingRequest, config::Config, grpc_target::GrpcTarget, seen::Seen},
     exchange::{
+        attributes::{Server, push_server},
         begin::Describe,
         grpc::call::{Call, convention},
         guard::Guard,
@@ -69,19 +70,17 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
     }
 
     /// The server of a call: what the channel's target says, or else the URL.
-    fn channel(&self) -> Option<(StringValue, Option<u16>)> {
-        if let Some(target) = &self.config.grpc_target {
-            return Some(target.server());
-        }
-        let (address, port) = self.server()?;
-        Some((intern::shared(address), port))
+    fn channel(&self) -> Option<Server> {
+        let target = self.config.grpc_target.as_ref();
+        target.map(GrpcTarget::server).or_else(|| self.server())
     }
 
     /// Host and port, which is the scheme's default where none is said.
-    fn server(&self) -> Option<(&str, Option<u16>)> {
+    fn server(&self) -> Option<Server> {
         let origin = self.config.origin();
         let (address, port) = self.seen.server(origin)?;
-        Some((address, port.or_else(|| url::default_port(self.seen.scheme(origin)))))
+        let port = port.or_else(|| url::default_port(self.seen.scheme(origin)));
+        Some((intern::shared(address), port))
     }
 
     fn gathered(&self, resend_count: Option<u32>) -> Vec<KeyValue> {
@@ -96,12 +95,7 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
             list.push(KeyValue::new(keys::HTTP_REQUEST_METHOD_ORIGINAL, original));
         }
         list.push(KeyValue::new(keys::URL_FULL, seen.url(origin, redaction)));
-        if let Some((address, port)) = self.server() {
-            list.push(KeyValue::new(keys::SERVER_ADDRESS, intern::shared(address)));
-            if let Some(port) = port {
-                list.push(KeyValue::new(keys::SERVER_PORT, i64::from(port)));
-            }
-        }
+        push_server(&mut list, self.server());
         if let Some(template) = seen.template() {
             list.push(KeyValue::new(keys::URL_TEMPLATE, intern::shared(template)));
         }

@@ -7,7 +7,7 @@ use opentelemetry::StringValue;
 use crate::{
     client::origin::Origin,
     error::BuildError,
-    exchange::redaction::Redaction,
+    exchange::{attributes::Server, redaction::Redaction},
     semconv::{
         grpc::target::{self, Target},
         url,
@@ -42,7 +42,7 @@ impl GrpcTarget {
     }
 
     /// The address, and the port where there is one.
-    pub(super) fn server(&self) -> (StringValue, Option<u16>) {
+    pub(super) fn server(&self) -> Server {
         (self.address.clone(), self.port)
     }
 }

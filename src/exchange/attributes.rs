@@ -1,8 +1,8 @@
 //! The attributes of a span while they are gathered: each key once.
 
-use opentelemetry::{Key, KeyValue, Value};
+use opentelemetry::{Key, KeyValue, StringValue, Value};
 
-use crate::semconv::keys::Convention;
+use crate::semconv::keys::{self, Convention};
 
 /// Takes the attributes that a hook adds to a span.
 ///
@@ -88,6 +88,19 @@ impl<'a> Attributes<'a> {
         if !layers_own && !self.taken.contains(&key) && before.iter().all(|known| known.key != key)
         {
             self.list.push(KeyValue::new(key, value));
+        }
+    }
+}
+
+/// A server's address, and the port where it is known.
+pub(crate) type Server = (StringValue, Option<u16>);
+
+/// Adds which server it is, if that is known.
+pub(crate) fn push_server(list: &mut Vec<KeyValue>, server: Option<Server>) {
+    if let Some((address, port)) = server {
+        list.push(KeyValue::new(keys::SERVER_ADDRESS, address));
+        if let Some(port) = port {
+            list.push(KeyValue::new(keys::SERVER_PORT, i64::from(port)));
         }
     }
 }

@@ -148,24 +148,18 @@ impl Guard {
             return;
         };
         live.sent(u64::try_from(data.remaining()).unwrap_or(u64::MAX));
-        let Reader::Trailers(reader) = reader else {
+        let Reader::Trailers(body) = reader else {
             return;
         };
-        match contained(|| reader.read(data)).unwrap_or(Found::Unreadable) {
+        match contained(|| body.read(data)).unwrap_or(Found::Unreadable) {
             Found::Nothing => {}
             Found::Trailers(trailers) => self.trailers(&trailers),
             Found::Unreadable => {
                 if let Some(call) = live.call() {
                     call.set_unreadable();
                 }
-                self.read_no_more();
+                *reader = Reader::Nobody;
             }
-        }
-    }
-
-    fn read_no_more(&mut self) {
-        if let State::Open(_, reader) = &mut self.0 {
-            *reader = Reader::Nobody;
         }
     }
 

@@ -16,7 +16,7 @@ use opentelemetry::{Context, Key, KeyValue, trace::TraceContextExt};
 use crate::{
     exchange::{
         end::End,
-        grpc::call::{Call, convention},
+        grpc::call::Call,
         head::ResponseHead,
         hooks::Ended,
         http::HttpRequest,
@@ -329,9 +329,9 @@ impl Live {
 
 impl Known {
     pub(crate) fn convention(&self) -> Convention {
-        match &self.request {
-            Kind::Http(_) => convention(None),
-            Kind::Grpc(call) => convention(Some(call)),
+        match self.request {
+            Kind::Http(_) => Convention::Http,
+            Kind::Grpc(_) => Convention::Rpc,
         }
     }
 }

@@ -7,10 +7,11 @@ use std::{
 };
 
 use http::{Version, header};
-use opentelemetry::{Key, KeyValue, StringValue, trace::SpanRef};
+use opentelemetry::{Key, KeyValue, trace::SpanRef};
 
 use crate::{
     exchange::{
+        attributes::{Server, push_server},
         begin::Describe,
         grpc::call::{Call, convention},
         head::RequestHead,
@@ -90,7 +91,7 @@ impl<'a> Description<'a> {
         self.config.exchange.legacy_names.filter(|_| self.call.is_none())
     }
 
-    fn gathered(&self, server: Option<(StringValue, Option<u16>)>) -> Vec<KeyValue> {
+    fn gathered(&self, server: Option<Server>) -> Vec<KeyValue> {
         let (headers, redaction) = (self.head.headers(), &self.config.exchange.redaction);
         let mut list = Vec::with_capacity(ROOM);
 
@@ -105,12 +106,7 @@ impl<'a> Description<'a> {
             list.push(KeyValue::new(keys::URL_QUERY, redaction.query(query).into_owned()));
         }
         list.push(KeyValue::new(keys::URL_SCHEME, self.scheme()));
-        if let Some((address, port)) = server {
-            list.push(KeyValue::new(keys::SERVER_ADDRESS, address));
-            if let Some(port) = port {
-                list.push(KeyValue::new(keys::SERVER_PORT, i64::from(port)));
-            }
-        }
+        push_server(&mut list, server);
         if let Some((address, _)) = self.client() {
             list.push(KeyValue::new(keys::CLIENT_ADDRESS, intern::address(address)));
         }
@@ -133,7 +129,7 @@ impl<'a> Description<'a> {
     }
 
     /// Who was asked, and on which port.
-    fn server(&self) -> Option<(StringValue, Option<u16>)> {
+    fn server(&self) -> Option<Server> {
         let asked_for = || host::server(self.head.uri(), self.head.headers());
         let forwarded = self.seen.host.as_ref().map(|(host, port)| (host.as_ref(), *port));
         let (address, port) = forwarded.or_else(asked_for)?;

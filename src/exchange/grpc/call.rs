@@ -16,6 +16,7 @@ use opentelemetry::{Array, KeyValue, StringValue, Value};
 
 use crate::{
     exchange::{
+        attributes::{Server, push_server},
         contained::contained,
         end::{End, Ending},
         outcome::{Outcome, Side},
@@ -102,7 +103,7 @@ impl Call {
     /// What a sampler may look at, in a vector with `room`.
     pub(crate) fn attributes(
         &mut self,
-        server: Option<(StringValue, Option<u16>)>,
+        server: Option<Server>,
         headers: &HeaderMap,
         settings: &Settings,
         room: usize,
@@ -118,12 +119,7 @@ impl Call {
                 list.push(KeyValue::new(keys::RPC_METHOD_ORIGINAL, mem::take(original)));
             }
         }
-        if let Some((address, port)) = server {
-            list.push(KeyValue::new(keys::SERVER_ADDRESS, address));
-            if let Some(port) = port {
-                list.push(KeyValue::new(keys::SERVER_PORT, i64::from(port)));
-            }
-        }
+        push_server(&mut list, server);
         settings.grpc.request_metadata.capture(headers, &settings.redaction, &mut list);
         list
     }
