@@ -89,6 +89,7 @@ mod providers;
 mod scope;
 mod text;
 mod tracer;
+mod flagged;
 
 #[cfg(feature = "sdk")]
 pub mod sdk;

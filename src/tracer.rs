@@ -11,7 +11,11 @@ use opentelemetry::{
     trace::{Span, SpanBuilder, SpanContext, TraceContextExt, TraceState, Tracer, TracerProvider},
 };
 
-use crate::scope::scope;
+use crate::{
+    flagged::Flagged,
+    propagation::received::{RANDOM, with_unsampled},
+    scope::scope,
+};
 
 /// Starts spans; implemented for every [`Tracer`], so that a concrete one is used as it is.
 pub(crate) trait StartSpan: Send + Sync {
@@ -48,23 +52,46 @@ where
     T::Span: Send + Sync + 'static,
 {
     fn start(&self, builder: SpanBuilder, parent_cx: &Context) -> Started {
-        // Not `Tracer::start`: that one runs sampler and processors inside a borrow of the
-        // thread's current Context, where they panic if they attach one themselves.
-        let span = self.build_with_context(builder, parent_cx);
-        let fresh = is_fresh(span.span_context(), parent_cx);
-        let recording = span.is_recording();
-        let cx = if recording {
-            parent_cx.with_span(span)
-        } else if fresh {
-            // Only the ids matter from here on, and they are cheaper than a span that does
-            // nothing.
-            parent_cx.with_remote_span_context(span.span_context().clone())
-        } else {
-            // The provider is shut down, or the Context suppressed.
-            return Started::nothing(parent_cx.clone());
-        };
-        Started { cx, recording, fresh }
+        start(self, TraceFlags::NOT_SAMPLED, builder, parent_cx)
     }
+}
+
+/// Starts a span on a tracer that makes ids [at random](RANDOM), and has a new trace say so.
+pub(crate) fn start_random<T>(tracer: &T, builder: SpanBuilder, parent_cx: &Context) -> Started
+where
+    T: Tracer,
+    T::Span: Send + Sync + 'static,
+{
+    let is_root = !parent_cx.span().span_context().is_valid();
+    let flags = if is_root { RANDOM } else { TraceFlags::NOT_SAMPLED };
+    start(tracer, flags, builder, parent_cx)
+}
+
+/// Starts a span that has these flags, too.
+fn start<T>(tracer: &T, flags: TraceFlags, builder: SpanBuilder, parent_cx: &Context) -> Started
+where
+    T: Tracer,
+    T::Span: Send + Sync + 'static,
+{
+    // Not `Tracer::start`: that one runs sampler and processors inside a borrow of the thread's
+    // current Context, where they panic if they attach one themselves.
+    let span = tracer.build_with_context(builder, parent_cx);
+    let fresh = is_fresh(span.span_context(), parent_cx);
+    let recording = span.is_recording();
+    let cx = if recording {
+        if flags == TraceFlags::NOT_SAMPLED {
+            parent_cx.with_span(span)
+        } else {
+            parent_cx.with_span(Flagged::new(span, flags))
+        }
+    } else if fresh {
+        // Only the ids matter from here on, and they are cheaper than a span that does nothing.
+        with_unsampled(parent_cx, span.span_context(), flags)
+    } else {
+        // The provider is shut down, or the Context suppressed.
+        return Started::nothing(parent_cx.clone());
+    };
+    Started { cx, recording, fresh }
 }
 
 fn is_fresh(span: &SpanContext, parent_cx: &Context) -> bool {

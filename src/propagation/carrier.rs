@@ -1,15 +1,151 @@
-//! A header map as OpenTelemetry's extractor.
+//! What a format reads from and writes into: header maps, and OpenTelemetry's carriers.
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
-use opentelemetry::propagation::Extractor;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::propagation::{Extractor, Injector};
+use opentelemetry_http::HeaderInjector;
 
-/// As opentelemetry-http's, but for two things.
+/// Where a format reads.
+pub(super) trait Source {
+    /// The lines of a field, in order, as they are: also those that are no text, since of a field
+    /// that was sent twice one line could remain.
+    fn lines<'a>(&'a self, name: &'static HeaderName) -> impl Iterator<Item = &'a [u8]>;
+
+    /// The names of all fields.
+    fn names(&self) -> impl Iterator<Item = &str>;
+
+    /// The line of a field that has no other, without [white space] around it, which is the
+    /// carrier's and not the field's.
+    ///
+    /// [white space]: https://www.rfc-editor.org/rfc/rfc9110#section-5.5
+    fn only_line<'a>(&'a self, name: &'static HeaderName) -> Option<&'a [u8]> {
+        let mut lines = self.lines(name);
+        match (lines.next(), lines.next()) {
+            (Some(line), None) => Some(trimmed(line)),
+            _ => None,
+        }
+    }
+
+    /// The same, by a name that is not known beforehand.
+    fn only_line_of<'a>(&'a self, name: &str) -> Option<&'a [u8]>;
+}
+
+/// Where a format writes.
+pub(super) trait Target {
+    /// Replaces the field, if the value can be one.
+    fn set(&mut self, name: &'static HeaderName, value: Vec<u8>);
+
+    /// The same, of a name that is not known beforehand, if it can be one.
+    fn set_named(&mut self, name: String, value: Vec<u8>);
+
+    /// Takes the field away, where that can be done.
+    fn remove(&mut self, name: &'static HeaderName);
+
+    /// Takes away all fields whose names begin like that, where that can be done.
+    fn remove_prefixed(&mut self, prefix: &str);
+}
+
+/// Without white space around it, which in HTTP is spaces and tabs.
+pub(super) fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+impl Source for HeaderMap {
+    fn lines<'a>(&'a self, name: &'static HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        self.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.keys().map(HeaderName::as_str)
+    }
+
+    fn only_line_of<'a>(&'a self, name: &str) -> Option<&'a [u8]> {
+        let mut lines = self.get_all(name).iter();
+        match (lines.next(), lines.next()) {
+            (Some(line), None) => Some(trimmed(line.as_bytes())),
+            _ => None,
+        }
+    }
+}
+
+impl Target for HeaderMap {
+    fn set(&mut self, name: &'static HeaderName, value: Vec<u8>) {
+        if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
+            self.insert(name, value);
+        }
+    }
+
+    fn set_named(&mut self, name: String, value: Vec<u8>) {
+        let name = HeaderName::try_from(name);
+        let value = HeaderValue::from_maybe_shared(Bytes::from(value));
+        if let (Ok(name), Ok(value)) = (name, value) {
+            self.insert(name, value);
+        }
+    }
+
+    fn remove(&mut self, name: &'static HeaderName) {
+        Self::remove(self, name);
+    }
+
+    fn remove_prefixed(&mut self, prefix: &str) {
+        let names = self.keys().filter(|name| name.as_str().starts_with(prefix));
+        for name in names.cloned().collect::<Vec<_>>() {
+            Self::remove(self, name);
+        }
+    }
+}
+
+/// Somebody else's carrier, to be read.
+pub(super) struct Extracting<'a>(pub(super) &'a dyn Extractor);
+
+impl Source for Extracting<'_> {
+    fn lines<'a>(&'a self, name: &'static HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        self.0.get_all(name.as_str()).into_iter().flatten().map(str::as_bytes)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().into_iter()
+    }
+
+    fn only_line_of<'a>(&'a self, name: &str) -> Option<&'a [u8]> {
+        match self.0.get_all(name)?.as_slice() {
+            [line] => Some(trimmed(line.as_bytes())),
+            _ => None,
+        }
+    }
+}
+
+/// Somebody else's carrier, to be written into. It cannot take away what is in there.
+pub(super) struct Injecting<'a>(pub(super) &'a mut dyn Injector);
+
+impl Target for Injecting<'_> {
+    fn set(&mut self, name: &'static HeaderName, value: Vec<u8>) {
+        if let Ok(value) = String::from_utf8(value) {
+            self.0.set(name.as_str(), value);
+        }
+    }
+
+    fn set_named(&mut self, name: String, value: Vec<u8>) {
+        if let Ok(value) = String::from_utf8(value) {
+            self.0.set(&name, value);
+        }
+    }
+
+    fn remove(&mut self, _: &'static HeaderName) {}
+
+    fn remove_prefixed(&mut self, _: &str) {}
+}
+
+/// A header map, for somebody else's propagator to read.
 ///
-/// Lines that are no text are not left out, since of a `traceparent` that was sent twice one line
-/// could remain. And several lines of `baggage` are [one list][list], of which propagators only
-/// ever ask for the first line.
+/// As opentelemetry-http's, but for two things. Lines that are no text are not left out. And
+/// several lines of `baggage` are [one list][list], of which propagators only ever ask for the
+/// first line.
 ///
 /// [list]: https://www.w3.org/TR/baggage/#baggage-http-header-format
 pub(super) struct Lines<'a> {
@@ -19,17 +155,17 @@ pub(super) struct Lines<'a> {
 }
 
 /// The header of W3C's baggage.
-pub(super) const BAGGAGE: &str = "baggage";
+pub(super) static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 impl<'a> Lines<'a> {
     pub(super) fn new(headers: &'a HeaderMap) -> Self {
-        let lines = headers.get_all(BAGGAGE).iter().filter_map(|line| line.to_str().ok());
+        let lines = headers.get_all(&BAGGAGE).iter().filter_map(|line| line.to_str().ok());
         Self { headers, baggage: joined(lines) }
     }
 }
 
 /// Several lines of a header that is a list, as one.
-pub(super) fn joined<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Cow<'a, str>> {
+fn joined<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Cow<'a, str>> {
     let mut list = Cow::Borrowed(lines.next()?);
     for line in lines {
         let list = list.to_mut();
@@ -41,14 +177,14 @@ pub(super) fn joined<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Cow
 
 impl Extractor for Lines<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        if key.eq_ignore_ascii_case(BAGGAGE) {
+        if key.eq_ignore_ascii_case(BAGGAGE.as_str()) {
             return self.baggage.as_deref();
         }
         self.headers.get(key).and_then(|value| value.to_str().ok())
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.headers.keys().map(http::HeaderName::as_str).collect()
+        self.headers.keys().map(HeaderName::as_str).collect()
     }
 
     fn get_all(&self, key: &str) -> Option<Vec<&str>> {
@@ -56,5 +192,25 @@ impl Extractor for Lines<'_> {
         lines.peek()?;
         // No propagator takes an empty line for anything.
         Some(lines.map(|line| line.to_str().unwrap_or_default()).collect())
+    }
+}
+
+/// A header map, for somebody else's propagator to write into.
+///
+/// As opentelemetry-http's, but that an [empty `tracestate`][empty], which OpenTelemetry's
+/// propagator writes with every span, is not sent.
+///
+/// [empty]: https://www.w3.org/TR/trace-context-2/#tracestate-header-field-values
+pub(super) struct Written<'a>(pub(super) &'a mut HeaderMap);
+
+impl Injector for Written<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if !(value.is_empty() && key.eq_ignore_ascii_case("tracestate")) {
+            HeaderInjector(self.0).set(key, value);
+        }
+    }
+
+    fn reserve(&mut self, additional: usize) {
+        HeaderInjector(self.0).reserve(additional);
     }
 }

@@ -44,10 +44,22 @@
 //! [`TextMapPropagator`]: opentelemetry::propagation::TextMapPropagator
 
 pub use self::{
-    propagator::Propagator, response::ResponsePropagation, trace_context::TraceContext,
+    b3::B3, baggage::Baggage, environment::Environment, jaeger::Jaeger, propagator::Propagator,
+    response::ResponsePropagation, trace_context::TraceContext, xray::XRay,
 };
 
 mod propagator;
+mod names;
+mod format;
 mod carrier;
+mod hex;
 mod trace_context;
+mod traceparent;
+mod tracestate;
+mod baggage;
+mod b3;
+mod jaeger;
+mod xray;
+pub(crate) mod received;
+mod environment;
 mod response;

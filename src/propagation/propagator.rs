@@ -1,4 +1,4 @@
-//! The propagator a layer uses: one that it was given, or the global one, looked up each time.
+//! The propagator a layer uses: a list of formats that it was given, or the global propagator.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -10,30 +10,72 @@ use opentelemetry::{
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
     trace::TraceContextExt,
 };
-use opentelemetry_http::HeaderInjector;
 
-use crate::propagation::{
-    TraceContext,
-    carrier::{BAGGAGE, Lines},
+use crate::{
+    error::BuildError,
+    propagation::{
+        carrier::{BAGGAGE, Extracting, Injecting, Lines, Written},
+        format::{Format, Part},
+        names,
+    },
 };
 
-/// A shared handle to a [`TextMapPropagator`] that works on header maps.
+/// A shared handle to one or more propagators, which works on header maps.
 ///
 /// Cloning it is one reference count. It is a [`TextMapPropagator`] itself, so it goes wherever
 /// OpenTelemetry wants one.
+///
+/// Several are [used in their order][composite], for reading and for writing. What a later one
+/// finds counts; if it is the same span, it adds to what an earlier one has found.
+///
+/// ```
+/// use opentelemetry::Context;
+/// use tower_telemetry::propagation::{B3, Baggage, Propagator, TraceContext};
+///
+/// // W3C's formats, and B3 for the mesh.
+/// let propagator =
+///     Propagator::new(TraceContext::new()).and(Baggage::new()).and(B3::new());
+/// assert_eq!(format!("{propagator:?}"), "[tracecontext, baggage, b3]");
+///
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert("b3", "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1".parse()?);
+/// let cx = propagator.extract(&Context::new(), &headers);
+/// propagator.inject(&cx, &mut headers);
+/// assert_eq!(
+///     headers["traceparent"],
+///     "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+/// );
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
+/// ```
+///
+/// [composite]: https://opentelemetry.io/docs/specs/otel/context/api-propagators/#composite-propagator
 #[derive(Clone)]
-pub struct Propagator(Source);
+pub struct Propagator(Which);
 
 #[derive(Clone)]
-enum Source {
+enum Which {
     Global,
-    Given(Arc<dyn TextMapPropagator + Send + Sync>),
-    /// Ours, which reads a header map without OpenTelemetry's extractor, and what that allocates.
-    TraceContext(TraceContext),
+    Given(Arc<List>),
+}
+
+#[derive(Clone, Default)]
+struct List {
+    members: Vec<Member>,
+    /// All that they write.
+    fields: Vec<String>,
+}
+
+#[derive(Clone)]
+enum Member {
+    /// Ours, which reads and writes a header map without OpenTelemetry's carriers, and what those
+    /// allocate.
+    Known(Format),
+    Foreign(Arc<dyn TextMapPropagator + Send + Sync>),
 }
 
 impl Propagator {
-    /// A handle to `propagator`. Of a handle it is another handle to the same.
+    /// A handle to `propagator`, which may be one of this module or any other. Of a handle it is
+    /// another handle to the same.
     pub fn new<P>(propagator: P) -> Self
     where
         P: TextMapPropagator + Send + Sync + 'static,
@@ -42,20 +84,89 @@ impl Propagator {
         if let Some(handle) = any.downcast_ref::<Self>() {
             return handle.clone();
         }
-        Self(match any.downcast_ref::<TraceContext>() {
-            Some(ours) => Source::TraceContext(ours.clone()),
-            None => Source::Given(Arc::new(propagator)),
-        })
+        let member = match Format::of(any) {
+            Some(format) => Member::Known(format),
+            None => Member::Foreign(Arc::new(propagator)),
+        };
+        Self::of([member])
     }
 
     /// A handle to whatever the global propagator is each time the handle is used. OpenTelemetry's
     /// default global propagator does nothing.
     #[must_use]
     pub fn global() -> Self {
-        Self(Source::Global)
+        Self(Which::Global)
     }
 
-    /// Reads the remote span from `headers`; gives `cx` back, with it if there was one.
+    /// Neither reads nor writes anything, so that every request starts a trace.
+    ///
+    /// ```
+    /// use tower_telemetry::{TraceLayer, propagation::Propagator};
+    ///
+    /// let layer = TraceLayer::new().with_propagator(Propagator::none());
+    /// # let _ = layer;
+    /// ```
+    #[must_use]
+    pub fn none() -> Self {
+        Self::of([])
+    }
+
+    /// The propagators of these [names], in their order: `tracecontext`, `baggage`, `b3` (the
+    /// single header), `b3multi`, `jaeger`, `xray`, in whichever case; one that is named twice
+    /// counts once. `none`, alone, and no name at all are [none](Self::none).
+    ///
+    /// ```
+    /// use tower_telemetry::propagation::Propagator;
+    ///
+    /// let propagator = Propagator::named(["tracecontext", "b3multi"])?;
+    /// assert_eq!(format!("{propagator:?}"), "[tracecontext, b3multi]");
+    ///
+    /// let error = Propagator::named(["tracecontext", "w3c"]).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "invalid propagator `w3c`: must be one of tracecontext, baggage, b3, b3multi, jaeger, \
+    ///      xray, or none alone"
+    /// );
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A name is not known, or `none` is not alone.
+    ///
+    /// [names]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
+    pub fn named<N>(names: impl IntoIterator<Item = N>) -> Result<Self, BuildError>
+    where
+        N: AsRef<str>,
+    {
+        names::from_code(names).map(Self::of_formats)
+    }
+
+    /// The same of a variable's value, with the entries that cannot be used, and why. `None` if
+    /// there is nothing that can.
+    #[cfg(feature = "sdk")]
+    pub(crate) fn from_list(list: &str) -> (Option<Self>, Vec<(&str, &'static str)>) {
+        let (formats, bad) = names::from_list(list);
+        (formats.map(Self::of_formats), bad)
+    }
+
+    /// This one and then `propagator`, which may be a list itself. One of this module's that is on
+    /// the list already is not added again. After [`global`](Self::global), the global propagator
+    /// is asked first each time.
+    #[must_use]
+    pub fn and<P>(self, propagator: P) -> Self
+    where
+        P: TextMapPropagator + Send + Sync + 'static,
+    {
+        let members = |propagator: Self| match propagator.0 {
+            Which::Given(list) => list.members.clone(),
+            Which::Global => vec![Member::Foreign(Arc::new(Self::global()))],
+        };
+        Self::of(members(self).into_iter().chain(members(Self::new(propagator))))
+    }
+
+    /// Reads what the propagators find in `headers`, the remote span above all; gives `cx` back,
+    /// with it if there was something.
     ///
     /// What is malformed is as good as absent and never an error: [the headers name no
     /// parent][restart].
@@ -63,114 +174,221 @@ impl Propagator {
     /// [restart]: https://www.w3.org/TR/trace-context-2/#a-traceparent-is-not-received
     #[must_use]
     pub fn extract(&self, cx: &Context, headers: &HeaderMap) -> Context {
-        match &self.0 {
-            Source::TraceContext(_) => TraceContext::extract_from(cx, headers),
-            Source::Global | Source::Given(_) => {
-                self.extract_with_context(cx, &Lines::new(headers))
+        let list = match &self.0 {
+            Which::Global => return self.extract_with_context(cx, &Lines::new(headers)),
+            Which::Given(list) => list,
+        };
+        let found = list.members.iter().fold(None, |found: Option<Context>, member| {
+            let cx = found.as_ref().unwrap_or(cx);
+            match member {
+                Member::Known(format) => format.extract(cx, headers).or(found),
+                Member::Foreign(propagator) => {
+                    Some(propagator.extract_with_context(cx, &Lines::new(headers)))
+                }
             }
-        }
+        });
+        found.unwrap_or_else(|| cx.clone())
     }
 
     /// Writes what `cx` holds into `headers`, the span above all. If there is a span, it is written
-    /// in place of whatever the propagator's [fields] held.
+    /// in place of whatever the propagators' [fields] held.
     ///
     /// [fields]: https://opentelemetry.io/docs/specs/otel/context/api-propagators/#fields
     pub fn inject(&self, cx: &Context, headers: &mut HeaderMap) {
-        match &self.0 {
-            Source::Global => {
-                global::get_text_map_propagator(|global| replace(global, cx, headers));
-            }
-            Source::Given(propagator) => replace(propagator.as_ref(), cx, headers),
-            Source::TraceContext(ours) => replace(ours, cx, headers),
-        }
+        self.inject_part(cx, headers, Part::All);
     }
 
     /// The same, but without [baggage](opentelemetry::baggage), also none that was there.
     pub(crate) fn inject_without_baggage(&self, cx: &Context, headers: &mut HeaderMap) {
-        if cx.baggage().is_empty() {
-            self.inject(cx, headers);
-        } else {
-            self.inject(&cx.with_cleared_baggage(), headers);
-        }
-        self.clear_baggage(headers);
+        self.inject_part(cx, headers, Part::AllButBaggage);
     }
 
-    /// Takes baggage away, if that is the propagator's to write.
-    pub(crate) fn clear_baggage(&self, headers: &mut HeaderMap) {
-        if !headers.contains_key(BAGGAGE) {
-            return;
-        }
-        self.with_fields(|field| {
-            if field.eq_ignore_ascii_case(BAGGAGE) {
-                headers.remove(BAGGAGE);
+    fn inject_part(&self, cx: &Context, headers: &mut HeaderMap, part: Part) {
+        match &self.0 {
+            Which::Global => global::get_text_map_propagator(|global| {
+                inject_foreign(global, cx, headers, part);
+            }),
+            Which::Given(list) => {
+                for member in &list.members {
+                    match member {
+                        Member::Known(format) => format.inject(cx, headers, part),
+                        Member::Foreign(foreign) => inject_foreign(&**foreign, cx, headers, part),
+                    }
+                }
             }
-        });
+        }
+    }
+
+    /// Takes baggage away, if that is for the propagators to write.
+    pub(crate) fn clear_baggage(&self, headers: &mut HeaderMap) {
+        match &self.0 {
+            Which::Global => {
+                global::get_text_map_propagator(|global| clear_foreign_baggage(global, headers));
+            }
+            Which::Given(list) => {
+                for member in &list.members {
+                    match member {
+                        Member::Known(format) => format.clear_baggage(headers),
+                        Member::Foreign(foreign) => clear_foreign_baggage(&**foreign, headers),
+                    }
+                }
+            }
+        }
     }
 
     /// Whether it writes anything, as OpenTelemetry's default does not.
     pub(crate) fn writes(&self) -> bool {
-        let mut any = false;
-        self.with_fields(|_| any = true);
-        any
-    }
-
-    /// Takes away whatever the propagator's [fields] hold.
-    ///
-    /// [fields]: https://opentelemetry.io/docs/specs/otel/context/api-propagators/#fields
-    pub(crate) fn clear(&self, headers: &mut HeaderMap) {
-        self.with_fields(|field| {
-            headers.remove(field);
-        });
-    }
-
-    fn with_fields(&self, mut each: impl FnMut(&str)) {
         match &self.0 {
-            Source::Global => {
-                global::get_text_map_propagator(|global| global.fields().for_each(&mut each));
+            Which::Global => {
+                global::get_text_map_propagator(|global| global.fields().next().is_some())
             }
-            Source::Given(propagator) => propagator.fields().for_each(each),
-            Source::TraceContext(ours) => ours.fields().for_each(each),
+            Which::Given(list) => list.writes(),
         }
+    }
+
+    /// Whether all of it is ours. Others may have a meaning of their own for some flags.
+    #[cfg(feature = "sdk")]
+    pub(crate) fn is_ours(&self) -> bool {
+        match &self.0 {
+            Which::Global => false,
+            Which::Given(list) => {
+                list.members.iter().all(|member| matches!(member, Member::Known(_)))
+            }
+        }
+    }
+
+    /// Takes away whatever is in the propagators' fields.
+    pub(crate) fn clear(&self, headers: &mut HeaderMap) {
+        match &self.0 {
+            Which::Global => {
+                global::get_text_map_propagator(|global| clear_foreign(global, headers));
+            }
+            Which::Given(list) => {
+                for member in &list.members {
+                    match member {
+                        Member::Known(format) => format.clear(headers),
+                        Member::Foreign(foreign) => clear_foreign(&**foreign, headers),
+                    }
+                }
+            }
+        }
+    }
+
+    fn of_formats(formats: impl IntoIterator<Item = Format>) -> Self {
+        Self::of(formats.into_iter().map(Member::Known))
+    }
+
+    fn of(members: impl IntoIterator<Item = Member>) -> Self {
+        let mut list = List::default();
+        for member in members {
+            list.add(member);
+        }
+        Self(Which::Given(Arc::new(list)))
     }
 }
 
-fn replace(propagator: &dyn TextMapPropagator, cx: &Context, headers: &mut HeaderMap) {
+impl List {
+    fn add(&mut self, member: Member) {
+        let fields: Vec<String> = match &member {
+            Member::Known(format) if self.has(*format) => return,
+            Member::Known(format) => format.fields().to_vec(),
+            Member::Foreign(propagator) => propagator.fields().map(str::to_owned).collect(),
+        };
+        for field in fields {
+            if !self.fields.contains(&field) {
+                self.fields.push(field);
+            }
+        }
+        self.members.push(member);
+    }
+
+    fn has(&self, format: Format) -> bool {
+        let is = |member: &Member| matches!(member, Member::Known(known) if *known == format);
+        self.members.iter().any(is)
+    }
+
+    /// The fields of one that is not ours may be others by now.
+    fn writes(&self) -> bool {
+        self.members.iter().any(|member| match member {
+            Member::Known(_) => true,
+            Member::Foreign(propagator) => propagator.fields().next().is_some(),
+        })
+    }
+}
+
+fn inject_foreign(
+    propagator: &dyn TextMapPropagator,
+    cx: &Context,
+    headers: &mut HeaderMap,
+    part: Part,
+) {
     // What our span does not say, nobody else's `tracestate` should say in its name.
     if cx.span().span_context().is_valid() {
-        for field in propagator.fields() {
-            headers.remove(field);
-        }
+        clear_foreign(propagator, headers);
     }
-    propagator.inject_context(cx, &mut HeaderInjector(headers));
+    let without_baggage = part == Part::AllButBaggage;
+    if without_baggage && !cx.baggage().is_empty() {
+        propagator.inject_context(&cx.with_cleared_baggage(), &mut Written(headers));
+    } else {
+        propagator.inject_context(cx, &mut Written(headers));
+    }
+    if without_baggage {
+        clear_foreign_baggage(propagator, headers);
+    }
+}
+
+fn clear_foreign(propagator: &dyn TextMapPropagator, headers: &mut HeaderMap) {
+    for field in propagator.fields() {
+        headers.remove(field);
+    }
+}
+
+fn clear_foreign_baggage(propagator: &dyn TextMapPropagator, headers: &mut HeaderMap) {
+    let writes_baggage = |field: &str| field.eq_ignore_ascii_case(BAGGAGE.as_str());
+    if headers.contains_key(&BAGGAGE) && propagator.fields().any(writes_baggage) {
+        headers.remove(&BAGGAGE);
+    }
 }
 
 impl TextMapPropagator for Propagator {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
         match &self.0 {
-            Source::Global => {
+            Which::Global => {
                 global::get_text_map_propagator(|global| global.inject_context(cx, injector));
             }
-            Source::Given(propagator) => propagator.inject_context(cx, injector),
-            Source::TraceContext(ours) => ours.inject_context(cx, injector),
+            Which::Given(list) => {
+                for member in &list.members {
+                    match member {
+                        Member::Known(format) => {
+                            format.inject(cx, &mut Injecting(injector), Part::All);
+                        }
+                        Member::Foreign(propagator) => propagator.inject_context(cx, injector),
+                    }
+                }
+            }
         }
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        match &self.0 {
-            Source::Global => {
-                global::get_text_map_propagator(|global| global.extract_with_context(cx, extractor))
+        let list = match &self.0 {
+            Which::Global => {
+                return global::get_text_map_propagator(|global| {
+                    global.extract_with_context(cx, extractor)
+                });
             }
-            Source::Given(propagator) => propagator.extract_with_context(cx, extractor),
-            Source::TraceContext(ours) => ours.extract_with_context(cx, extractor),
-        }
+            Which::Given(list) => list,
+        };
+        list.members.iter().fold(cx.clone(), |cx, member| match member {
+            Member::Known(format) => format.extract(&cx, &Extracting(extractor)).unwrap_or(cx),
+            Member::Foreign(propagator) => propagator.extract_with_context(&cx, extractor),
+        })
     }
 
     fn fields(&self) -> FieldIter<'_> {
         match &self.0 {
             // The global one may be another by the time its fields are read.
-            Source::Global => FieldIter::new(&[]),
-            Source::Given(propagator) => propagator.fields(),
-            Source::TraceContext(ours) => ours.fields(),
+            Which::Global => FieldIter::new(&[]),
+            Which::Given(list) => FieldIter::new(&list.fields),
         }
     }
 }
@@ -178,9 +396,17 @@ impl TextMapPropagator for Propagator {
 impl fmt::Debug for Propagator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Source::Global => f.write_str("global"),
-            Source::Given(propagator) => propagator.fmt(f),
-            Source::TraceContext(ours) => ours.fmt(f),
+            Which::Global => f.write_str("global"),
+            Which::Given(list) => f.debug_list().entries(&list.members).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(format) => format.fmt(f),
+            Self::Foreign(propagator) => propagator.fmt(f),
         }
     }
 }

@@ -9,7 +9,7 @@ use tracing::dispatcher::{Dispatch, with_default};
 use crate::{
     error::BuildError,
     instrumentation::Instrumentation,
-    propagation::{Propagator, TraceContext},
+    propagation::Propagator,
     sdk::{
         ResourceBuilder, SamplerBuilder, Telemetry,
         destination::{self, Destination},
@@ -19,6 +19,7 @@ use crate::{
             batch::BatchSettings,
             fan_out::{FanOut, Handle},
         },
+        propagators,
     },
 };
 
@@ -30,7 +31,7 @@ pub struct TelemetryBuilder {
     service_name: Option<String>,
     resource: ResourceBuilder,
     sampler: Option<SamplerBuilder>,
-    propagator: Option<Propagator>,
+    propagators: Option<Result<Propagator, BuildError>>,
     destinations: Vec<Destination>,
     env: Env,
 }
@@ -57,12 +58,43 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets the propagator. Default: [`TraceContext`].
+    /// Sets the propagator, which may be [several](Propagator::and). Default: `OTEL_PROPAGATORS`, or
+    /// else [`TraceContext`](crate::propagation::TraceContext) and
+    /// [`Baggage`](crate::propagation::Baggage).
+    ///
+    /// ```
+    /// use tower_telemetry::{Telemetry, propagation::{Propagator, TraceContext, XRay}};
+    ///
+    /// let telemetry = Telemetry::builder()
+    ///     .with_propagator(Propagator::new(TraceContext::new()).and(XRay::new()))
+    ///     .build()?;
+    /// assert_eq!(format!("{:?}", telemetry.propagator()), "[tracecontext, xray]");
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
     pub fn with_propagator<P>(mut self, propagator: P) -> Self
     where
         P: TextMapPropagator + Send + Sync + 'static,
     {
-        self.propagator = Some(Propagator::new(propagator));
+        self.propagators = Some(Ok(Propagator::new(propagator)));
+        self
+    }
+
+    /// The same by names, which are those of [`Propagator::named`] and of `OTEL_PROPAGATORS`. A
+    /// name that is not known is an error of [`build`](Self::build).
+    ///
+    /// ```
+    /// use tower_telemetry::Telemetry;
+    ///
+    /// let telemetry =
+    ///     Telemetry::builder().with_propagators(["tracecontext", "b3"]).build()?;
+    /// assert_eq!(format!("{:?}", telemetry.propagator()), "[tracecontext, b3]");
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    pub fn with_propagators<N>(mut self, names: impl IntoIterator<Item = N>) -> Self
+    where
+        N: AsRef<str>,
+    {
+        self.propagators = Some(Propagator::named(names));
         self
     }
 
@@ -135,7 +167,7 @@ impl TelemetryBuilder {
     /// A setting from code cannot be used, or an endpoint from the environment cannot. The error
     /// names setting and value; nothing has been started.
     pub fn build(self) -> Result<Telemetry, BuildError> {
-        let Self { service_name, mut resource, sampler, propagator, mut destinations, mut env } =
+        let Self { service_name, mut resource, sampler, propagators, mut destinations, mut env } =
             self;
         if let Some(name) = service_name {
             resource = resource.with_service_name(name);
@@ -145,6 +177,7 @@ impl TelemetryBuilder {
         }
         let resource = resource.resolve(&mut env)?;
         let sampler = sampler.unwrap_or_else(|| SamplerBuilder::from_env(&mut env)).build()?;
+        let propagator = propagators.unwrap_or_else(|| Ok(propagators::from_env(&mut env)))?;
         let limits = limits::from_env(&mut env);
         let batch = BatchSettings::from_env(&mut env);
         let (instrumentation, warnings) = Instrumentation::read(|variable| env.get(variable));
@@ -170,7 +203,7 @@ impl TelemetryBuilder {
             fan_out,
             resource,
             sampler,
-            propagator: propagator.unwrap_or_else(|| Propagator::new(TraceContext::new())),
+            propagator,
             instrumentation,
             warnings: env.into_warnings(),
         })

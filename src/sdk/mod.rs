@@ -55,6 +55,7 @@
 //! | `OTEL_RESOURCE_ATTRIBUTES` | none | none of the attributes are used |
 //! | `OTEL_TRACES_SAMPLER` | `parentbased_always_on` | the default |
 //! | `OTEL_TRACES_SAMPLER_ARG` | `1.0` | the default |
+//! | `OTEL_PROPAGATORS` | `tracecontext,baggage`; see [`Propagator::named`](crate::propagation::Propagator::named) | the name that is not known is skipped |
 //! | `OTEL_TRACES_EXPORTER` | `otlp` | the name that is not known is skipped |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | `http://localhost:4318` | [`BuildError`] |
 //! | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | the one above and `/v1/traces` | [`BuildError`] |
@@ -91,6 +92,7 @@ mod destination;
 mod telemetry;
 mod resource;
 mod sampler;
+mod propagators;
 mod limits;
 mod processor;
 pub mod export;

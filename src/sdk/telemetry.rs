@@ -23,7 +23,7 @@ use crate::{
     providers::Providers,
     scope::scope,
     sdk::{ExportError, Sampler, TelemetryBuilder, processor::fan_out::FanOut},
-    tracer::{StartSpan, Started, TracerSource},
+    tracer::{StartSpan, Started, TracerSource, start_random},
 };
 
 /// The set-up of a program's telemetry: who sends it, which traces are recorded, where they go.
@@ -187,7 +187,13 @@ impl From<&Telemetry> for Providers {
         let sampler = telemetry.sampler.clone();
         let observed = telemetry.fan_out.has_foreign();
         Self {
-            tracer: TracerSource::Given(Arc::new(KnownTracer { tracer, sampler, observed })),
+            tracer: TracerSource::Given(Arc::new(KnownTracer {
+                tracer,
+                sampler,
+                observed,
+                // The flag for it means something else to some of others' propagators.
+                tells_random_ids: telemetry.propagator.is_ours(),
+            })),
             propagator: telemetry.propagator.clone(),
             instrumentation: telemetry.instrumentation.clone(),
             // They are the telemetry's, which has logged them.
@@ -202,11 +208,17 @@ struct KnownTracer {
     sampler: Sampler,
     /// Whether a processor that is not ours sees spans start.
     observed: bool,
+    /// Whether a new trace says that its id is random, as the SDK's are.
+    tells_random_ids: bool,
 }
 
 impl StartSpan for KnownTracer {
     fn start(&self, builder: SpanBuilder, parent_cx: &Context) -> Started {
-        StartSpan::start(&self.tracer, builder, parent_cx)
+        if self.tells_random_ids {
+            start_random(&self.tracer, builder, parent_cx)
+        } else {
+            StartSpan::start(&self.tracer, builder, parent_cx)
+        }
     }
 
     fn wants_start_attributes(&self, parent_cx: &Context) -> bool {

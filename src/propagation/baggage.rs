@@ -1,0 +1,183 @@
+//! W3C Baggage: the `baggage` header.
+
+use std::str;
+
+use opentelemetry::{
+    Context,
+    baggage::{BaggageExt, KeyValueMetadata},
+    trace::TraceContextExt,
+};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
+
+use crate::propagation::carrier::{BAGGAGE, Source, Target, trimmed};
+
+/// The [W3C Baggage] format: entries that go along with the requests of a trace, and come to be
+/// found in OpenTelemetry's [`Baggage`](opentelemetry::baggage::Baggage).
+///
+/// What is received: all lines as one list, of which the first 8192 bytes are read, and of the
+/// entries in there the first 64, which is what [the format][limits] asks for and OpenTelemetry's
+/// type holds. Values are [percent-encoded UTF-8][value], properties are kept as they are. An entry
+/// that breaks the format, or that is not whole within the limit, is left out; of several with one
+/// key the last counts. Entries replace those of the Context; without any they stay as they are.
+///
+/// What is sent: the entries of the Context, by their keys' order, up to 8192 bytes; one that does
+/// not fit is left out whole. A client layer [sends none](crate::PropagationLayer::with_baggage_to)
+/// unless it was told to whom.
+///
+/// Neither is ever logged.
+///
+/// [W3C Baggage]: https://www.w3.org/TR/baggage/
+/// [limits]: https://www.w3.org/TR/baggage/#limits
+/// [value]: https://www.w3.org/TR/baggage/#value
+///
+/// # Example
+///
+/// ```
+/// use http::HeaderMap;
+/// use opentelemetry::{Context, KeyValue, baggage::BaggageExt};
+/// use tower_telemetry::propagation::{Baggage, Propagator};
+///
+/// let baggage = Propagator::new(Baggage::new());
+/// let cx = Context::new().with_baggage([KeyValue::new("tenant", "Ørsted; 100%")]);
+/// let mut headers = HeaderMap::new();
+/// baggage.inject(&cx, &mut headers);
+/// assert_eq!(headers["baggage"], "tenant=%C3%98rsted%3B%20100%25");
+///
+/// let cx = baggage.extract(&Context::new(), &headers);
+/// assert_eq!(cx.baggage().get("tenant").unwrap().as_str(), "Ørsted; 100%");
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Baggage {
+    _private: (),
+}
+
+impl Baggage {
+    /// The propagator; it has no settings.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { _private: () }
+    }
+}
+
+/// How long a list is, at most, that is read or sent.
+const LONGEST: usize = 8192;
+
+/// What is not [an octet of a value][octet], and what would not come back as it was.
+///
+/// [octet]: https://www.w3.org/TR/baggage/#definition
+const ENCODED: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%').add(b'+');
+
+/// The same of a property, whose percent signs are its own.
+const ENCODED_IN_PROPERTY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\');
+
+pub(super) fn extract(cx: &Context, from: &impl Source) -> Option<Context> {
+    let mut lines = from.lines(&BAGGAGE).peekable();
+    lines.peek()?;
+    let mut entries = Vec::new();
+    // A list has one comma less than members.
+    let mut left = LONGEST + 1;
+    for member in lines.flat_map(|line| line.split(|&byte| byte == b',')) {
+        let Some(rest) = left.checked_sub(member.len() + 1) else {
+            break;
+        };
+        left = rest;
+        entries.extend(entry(member));
+    }
+    (!entries.is_empty()).then(|| cx.with_baggage(entries))
+}
+
+pub(super) fn inject(cx: &Context, to: &mut impl Target, allowed: bool) {
+    let baggage = cx.baggage();
+    if baggage.is_empty() || !allowed {
+        // Who has written this was not our Context.
+        if !allowed || cx.span().span_context().is_valid() {
+            to.remove(&BAGGAGE);
+        }
+        return;
+    }
+    let mut entries: Vec<_> = baggage.iter().collect();
+    entries.sort_unstable_by_key(|(key, _)| key.as_str());
+    let mut list = Vec::new();
+    for (key, (value, metadata)) in entries {
+        let before = list.len();
+        if before > 0 {
+            list.push(b',');
+        }
+        list.extend(key.as_str().as_bytes());
+        list.push(b'=');
+        push_encoded(&mut list, value.as_str(), ENCODED);
+        for property in metadata.as_str().split(';') {
+            push_property(&mut list, property.trim_matches([' ', '\t']));
+        }
+        if list.len() > LONGEST {
+            list.truncate(before);
+        }
+    }
+    if !list.is_empty() {
+        to.set(&BAGGAGE, list);
+    }
+}
+
+fn entry(member: &[u8]) -> Option<KeyValueMetadata> {
+    let mut parts = member.split(|&byte| byte == b';');
+    let (key, value) = pair(parts.next()?)?;
+    let key = token(key)?;
+    let value = percent_decode(octets(value?)?).decode_utf8_lossy().into_owned();
+    let mut properties = String::new();
+    for part in parts {
+        let Some((key, value)) = pair(part) else { continue };
+        let value = value.map(octets);
+        if let (Some(key), Some(value)) =
+            (token(key), value.map_or(Some(None), |value| value.map(Some)))
+        {
+            if !properties.is_empty() {
+                properties.push(';');
+            }
+            properties.push_str(key);
+            if let Some(value) = value.and_then(|value| str::from_utf8(value).ok()) {
+                properties.push('=');
+                properties.push_str(value);
+            }
+        }
+    }
+    Some(KeyValueMetadata::new(key.to_owned(), value, properties))
+}
+
+/// Key and value, which may have equals signs of its own.
+fn pair(part: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+    let mut halves = part.splitn(2, |&byte| byte == b'=').map(trimmed);
+    Some((halves.next()?, halves.next()))
+}
+
+/// A [token], which keys are.
+///
+/// [token]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
+fn token(key: &[u8]) -> Option<&str> {
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    (!key.is_empty() && key.iter().all(is_token)).then(|| str::from_utf8(key).ok())?
+}
+
+/// A value as it is sent.
+fn octets(value: &[u8]) -> Option<&[u8]> {
+    let is_octet =
+        |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\');
+    value.iter().all(is_octet).then_some(value)
+}
+
+fn push_property(list: &mut Vec<u8>, property: &str) {
+    let Some((key, value)) = pair(property.as_bytes()) else { return };
+    let Some(key) = token(key) else { return };
+    list.push(b';');
+    list.extend(key.as_bytes());
+    if let Some(value) = value.and_then(|value| str::from_utf8(value).ok()) {
+        list.push(b'=');
+        push_encoded(list, value, ENCODED_IN_PROPERTY);
+    }
+}
+
+fn push_encoded(list: &mut Vec<u8>, text: &str, encoded: &'static AsciiSet) {
+    for part in utf8_percent_encode(text, encoded) {
+        list.extend(part.as_bytes());
+    }
+}

@@ -1,0 +1,167 @@
+//! The remote span, and what its caller said that a `SpanContext` does not hold or a tracer loses.
+
+use opentelemetry::{
+    Context, SpanId, TraceFlags, TraceId,
+    trace::{SpanContext, TraceContextExt, TraceState},
+};
+
+/// Level 2's flag for a trace id [whose right half is random][random].
+///
+/// [random]: https://www.w3.org/TR/trace-context-2/#random-trace-id-flag
+pub(crate) const RANDOM: TraceFlags = TraceFlags::new(0b10);
+
+/// What was received of a trace, in the Context beside its spans.
+///
+/// It holds for one trace and everything in there, whoever makes the spans: OpenTelemetry's tracer
+/// gives none of it on to a span that is sampled out, and has no place for most of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Received {
+    /// Which trace, and which span of it.
+    of: Option<(TraceId, SpanId)>,
+    /// [`RANDOM`] was set.
+    random: bool,
+    debug: bool,
+    undecided: bool,
+    /// The whole `tracestate`, if OpenTelemetry's type holds not all of it.
+    pub(super) tracestate: Option<Box<str>>,
+    /// X-Ray's `Lineage`.
+    pub(super) lineage: Option<Box<str>>,
+}
+
+impl Received {
+    /// What was received of this span's trace.
+    pub(super) fn of<'a>(cx: &'a Context, span: &SpanContext) -> Option<&'a Self> {
+        cx.get::<Self>().filter(|received| received.is_of(span.trace_id()))
+    }
+
+    /// What a caller has decided, or has not, beside the ids of its span.
+    pub(super) fn decided(decision: Decision) -> Self {
+        Self {
+            debug: decision == Decision::Debug,
+            undecided: decision == Decision::Undecided,
+            ..Self::default()
+        }
+    }
+
+    /// What was received with this very span, which was not started here.
+    fn with<'a>(cx: &'a Context, span: &SpanContext) -> Option<&'a Self> {
+        Self::of(cx, span)
+            .filter(|received| received.of.is_some_and(|(_, id)| id == span.span_id()))
+    }
+
+    /// The flag that the trace's spans are to carry, though a tracer may have dropped it.
+    pub(super) fn random(cx: &Context, span: &SpanContext) -> TraceFlags {
+        let flags = span.trace_flags() & RANDOM;
+        match Self::of(cx, span) {
+            Some(Self { random: true, .. }) => flags | RANDOM,
+            _ => flags,
+        }
+    }
+
+    fn is_of(&self, trace_id: TraceId) -> bool {
+        self.of.is_some_and(|(id, _)| id == trace_id)
+    }
+
+    fn is_empty(&self) -> bool {
+        let Self { of: _, random, debug, undecided, tracestate, lineage } = self;
+        !(*random || *debug || *undecided) && tracestate.is_none() && lineage.is_none()
+    }
+}
+
+/// Whether a trace is sampled, in the words of B3, of which Jaeger and X-Ray have some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// That is for others to say.
+    Undecided,
+    No,
+    Yes,
+    /// Yes, and it is to be looked at in any case.
+    Debug,
+}
+
+impl Decision {
+    /// What is to be said of a span.
+    pub(super) fn of(cx: &Context, span: &SpanContext) -> Self {
+        let received = Received::of(cx, span);
+        match (span.is_sampled(), received) {
+            // A sampler may have decided otherwise.
+            (true, Some(Received { debug: true, .. })) => Self::Debug,
+            (true, _) => Self::Yes,
+            (false, Some(Received { undecided: true, .. })) if span.is_remote() => Self::Undecided,
+            (false, _) => Self::No,
+        }
+    }
+
+    pub(super) fn flags(self) -> TraceFlags {
+        TraceFlags::NOT_SAMPLED.with_sampled(matches!(self, Self::Yes | Self::Debug))
+    }
+}
+
+/// The Context with a remote span in it, and what else was received.
+///
+/// Of two formats that name the same span, the second adds to what the first has said.
+pub(super) fn with_remote(
+    cx: &Context,
+    ids: (TraceId, SpanId),
+    flags: TraceFlags,
+    state: TraceState,
+    mut received: Received,
+) -> Context {
+    let (mut flags, mut state) = (flags, state);
+    let before = cx.span();
+    let before = before.span_context();
+    if before.is_valid() && (before.trace_id(), before.span_id()) == ids && before.is_remote() {
+        flags = flags | before.trace_flags() & RANDOM;
+        if state == TraceState::NONE {
+            state = before.trace_state().clone();
+        }
+        if let Some(before) = Received::with(cx, before).cloned() {
+            received.debug |= before.debug;
+            received.tracestate = received.tracestate.or(before.tracestate);
+            received.lineage = received.lineage.or(before.lineage);
+        }
+    }
+    // A span that is sampled keeps its flags.
+    received.random = flags & RANDOM == RANDOM && !flags.is_sampled();
+    let span = SpanContext::new(ids.0, ids.1, flags, true, state);
+    let cx = cx.with_remote_span_context(span);
+    // What was received of another part of the same trace does not hold here.
+    let stale = cx.get::<Received>().is_some_and(|stale| stale.is_of(ids.0));
+    if received.is_empty() && !stale {
+        return cx;
+    }
+    received.of = Some(ids);
+    cx.with_value(received)
+}
+
+/// The Context with a span that was sampled out, of which the tracer has dropped the flags of its
+/// parent; `flags` are its own.
+pub(crate) fn with_unsampled(
+    parent_cx: &Context,
+    span: &SpanContext,
+    flags: TraceFlags,
+) -> Context {
+    let parent = parent_cx.span();
+    let parent = parent.span_context();
+    if parent.trace_id() != span.trace_id() || Received::random(parent_cx, parent) != RANDOM {
+        return parent_cx.with_remote_span_context(with_flags(span, flags));
+    }
+    let cx = parent_cx.with_remote_span_context(with_flags(span, flags | RANDOM));
+    if !parent.is_remote() || Received::of(parent_cx, span).is_some() {
+        return cx;
+    }
+    // Spans further in that are not ours would lose it again, and it was not ours to lose.
+    let of = Some((parent.trace_id(), parent.span_id()));
+    cx.with_value(Received { of, random: true, ..Received::default() })
+}
+
+/// The same span with these flags, too.
+pub(crate) fn with_flags(span: &SpanContext, flags: TraceFlags) -> SpanContext {
+    SpanContext::new(
+        span.trace_id(),
+        span.span_id(),
+        span.trace_flags() | flags,
+        span.is_remote(),
+        span.trace_state().clone(),
+    )
+}
