@@ -1,6 +1,19 @@
 //! Numbers as the formats spell them: hexadecimal digits of a fixed number, in lower case.
 
-/// The number that up to 32 digits spell. `from_str_radix` would take `+` and capitals, too.
+/// The number that 16 digits spell. `from_str_radix` would take `+` and capitals, too.
+pub(super) fn lower_16(digits: &[u8; 16]) -> Option<u64> {
+    half(digits, &LOWER)
+}
+
+/// The same of 32 digits.
+pub(super) fn lower_32(digits: &[u8; 32]) -> Option<u128> {
+    // Half by half: arithmetic on 128 bits is not to be had for nothing.
+    let (high, low) = digits.split_at(16);
+    let half = |digits: &[u8]| lower_16(digits.try_into().ok()?).map(u128::from);
+    Some(half(high)? << 64 | half(low)?)
+}
+
+/// The same of up to 32 digits, and at least one.
 pub(super) fn lower(digits: &[u8]) -> Option<u128> {
     number(digits, &LOWER)
 }
@@ -10,14 +23,35 @@ pub(super) fn any_case(digits: &[u8]) -> Option<u128> {
     number(digits, &ANY_CASE)
 }
 
-/// Appends the digits of a number, all that its bytes have.
-pub(super) fn push(to: &mut Vec<u8>, bytes: &[u8]) {
-    for byte in bytes {
-        to.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]]);
+/// Writes the digits of a number, all that its bytes have, and gives what follows.
+pub(super) fn write<'a>(to: &'a mut [u8], bytes: &[u8]) -> &'a mut [u8] {
+    let (digits, rest) = to.split_at_mut(2 * bytes.len());
+    let (digits, _) = digits.as_chunks_mut();
+    for (digits, byte) in digits.iter_mut().zip(bytes) {
+        *digits = PAIRS[usize::from(*byte)];
     }
+    rest
+}
+
+/// Appends them.
+pub(super) fn push(to: &mut Vec<u8>, bytes: &[u8]) {
+    let length = to.len();
+    to.resize(length + 2 * bytes.len(), b'0');
+    write(&mut to[length..], bytes);
 }
 
 const DIGITS: [u8; 16] = *b"0123456789abcdef";
+
+/// The digits of each byte.
+static PAIRS: [[u8; 2]; 256] = {
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 0xf]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// What each byte is worth as a digit.
 type Worth = [u8; 256];
@@ -46,12 +80,15 @@ static ANY_CASE: Worth = {
 };
 
 fn number(digits: &[u8], worth: &Worth) -> Option<u128> {
-    // Half by half: arithmetic on 128 bits is not to be had for nothing.
     let (high, low) = digits.split_at_checked(digits.len().saturating_sub(16))?;
-    let high = if high.is_empty() { 0 } else { half(high, worth)? };
-    Some(u128::from(high) << 64 | u128::from(half(low, worth)?))
+    if low.is_empty() || high.len() > 16 {
+        return None;
+    }
+    let low = half(low, worth)?;
+    Some(u128::from(half(high, worth)?) << 64 | u128::from(low))
 }
 
+#[inline]
 fn half(digits: &[u8], worth: &Worth) -> Option<u64> {
     let mut seen = 0;
     let mut number = 0;
@@ -60,7 +97,7 @@ fn half(digits: &[u8], worth: &Worth) -> Option<u64> {
         seen |= digit;
         number = number << 4 | u64::from(digit & 0xf);
     }
-    (seen != NONE && !digits.is_empty() && digits.len() <= 16).then_some(number)
+    (seen != NONE).then_some(number)
 }
 
 #[cfg(test)]
@@ -93,6 +130,7 @@ mod tests {
             push(&mut digits, &number.to_be_bytes());
             assert_eq!(digits.len(), 32);
             assert_eq!(lower(&digits), Some(number));
+            assert_eq!(lower_32(&digits.try_into().unwrap()), Some(number));
         }
     }
 }

@@ -178,15 +178,19 @@ impl Propagator {
             Which::Global => return self.extract_with_context(cx, &Lines::new(headers)),
             Which::Given(list) => list,
         };
-        let found = list.members.iter().fold(None, |found: Option<Context>, member| {
+        let mut found = None;
+        for member in &list.members {
             let cx = found.as_ref().unwrap_or(cx);
-            match member {
-                Member::Known(format) => format.extract(cx, headers).or(found),
+            let more = match member {
+                Member::Known(format) => format.extract(cx, headers),
                 Member::Foreign(propagator) => {
                     Some(propagator.extract_with_context(cx, &Lines::new(headers)))
                 }
+            };
+            if more.is_some() {
+                found = more;
             }
-        });
+        }
         found.unwrap_or_else(|| cx.clone())
     }
 

@@ -12,18 +12,19 @@ const LENGTH: usize = 55;
 /// [versions]: https://www.w3.org/TR/trace-context-2/#versioning-of-traceparent
 pub(super) fn parse(value: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
     let (fields, more) = value.split_first_chunk::<LENGTH>()?;
-    let version = hex::lower(&fields[..2])?;
-    match (version, more) {
+    let [v1, v2, b'-', rest @ .., b'-', f1, f2] = fields else { return None };
+    let (trace_id, rest) = rest.split_first_chunk()?;
+    let (b'-', span_id) = rest.split_first().map(|(dash, rest)| (*dash, rest))? else {
+        return None;
+    };
+    match (hex::lower(&[*v1, *v2])?, more) {
         (0xff, _) => return None,
         (_, []) | (1.., [b'-', ..]) => {}
         _ => return None,
     }
-    if [fields[2], fields[35], fields[52]] != [b'-'; 3] {
-        return None;
-    }
-    let trace_id = TraceId::from(hex::lower(&fields[3..35])?);
-    let span_id = SpanId::from(u64::try_from(hex::lower(&fields[36..52])?).ok()?);
-    let flags = u8::try_from(hex::lower(&fields[53..])?).ok()?;
+    let trace_id = TraceId::from(hex::lower_32(trace_id)?);
+    let span_id = SpanId::from(hex::lower_16(span_id.try_into().ok()?)?);
+    let flags = u8::try_from(hex::lower(&[*f1, *f2])?).ok()?;
     (trace_id != TraceId::INVALID && span_id != SpanId::INVALID).then_some((
         trace_id,
         span_id,
@@ -34,14 +35,11 @@ pub(super) fn parse(value: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
 /// The field for a span, with these flags added.
 pub(super) fn write(span: &SpanContext, more: TraceFlags) -> Vec<u8> {
     let flags = known(span.trace_flags() | more);
-    let mut value = Vec::with_capacity(LENGTH);
-    value.extend(b"00-");
-    hex::push(&mut value, &span.trace_id().to_bytes());
-    value.push(b'-');
-    hex::push(&mut value, &span.span_id().to_bytes());
-    value.push(b'-');
-    hex::push(&mut value, &[flags.to_u8()]);
-    value
+    let mut value = *b"00-________________________________-________________-__";
+    let rest = hex::write(&mut value[3..], &span.trace_id().to_bytes());
+    let rest = hex::write(&mut rest[1..], &span.span_id().to_bytes());
+    hex::write(&mut rest[1..], &[flags.to_u8()]);
+    value.to_vec()
 }
 
 /// The flags that Level 2 defines. Others [are not sent on][other].

@@ -4,8 +4,6 @@ use std::str;
 
 use opentelemetry::trace::TraceState;
 
-use crate::propagation::carrier::trimmed;
-
 /// How many members a list [may have][limit].
 ///
 /// [limit]: https://www.w3.org/TR/trace-context-2/#tracestate-header-field-values
@@ -27,9 +25,10 @@ pub(super) fn read<'a>(lines: impl Iterator<Item = &'a [u8]>) -> (TraceState, Op
     if lines.peek().is_none() {
         return (TraceState::NONE, None);
     }
-    let Some(members) = Members::parse(lines) else {
+    let mut members = Members::default();
+    if members.read(lines).is_none() {
         return (TraceState::NONE, None);
-    };
+    }
     if let Ok(state) = TraceState::from_key_value(members.iter()) {
         return (state, None);
     }
@@ -56,7 +55,9 @@ pub(super) fn write(state: &TraceState, received: Option<&str>) -> Option<Vec<u8
         members.extend(state);
         return members.list();
     };
-    let received = Members::parse([received.as_bytes()].into_iter())?;
+    let mut whole = Members::default();
+    whole.read([received.as_bytes()].into_iter())?;
+    let received = &whole;
     let mut members = Members::default();
     members.extend(state.into_iter().filter(|&(key, value)| received.get(key) != Some(value)));
     members.extend(
@@ -80,14 +81,14 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    fn parse(lines: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
-        let mut members = Self::default();
+    /// Reads a list; gives none if it breaks the format.
+    fn read(&mut self, lines: impl Iterator<Item = &'a [u8]>) -> Option<()> {
         let mut left = LONGEST;
         let mut count = 0;
         for line in lines {
             left = left.checked_sub(line.len())?;
-            for member in line.split(|&byte| byte == b',') {
-                let member = trimmed(member);
+            for member in str::from_utf8(line).ok()?.split(',') {
+                let member = member.trim_matches([' ', '\t']);
                 if member.is_empty() {
                     continue;
                 }
@@ -96,10 +97,10 @@ impl<'a> Members<'a> {
                     return None;
                 }
                 let (key, value) = split(member)?;
-                members.add(key, value);
+                self.add(key, value);
             }
         }
-        Some(members)
+        Some(())
     }
 
     /// Takes a member that is valid, if there is room, and if its key is not there yet: [the first
@@ -117,7 +118,7 @@ impl<'a> Members<'a> {
     /// a `TraceState` was not looked at closely.
     fn extend(&mut self, members: impl IntoIterator<Item = (&'a str, &'a str)>) {
         for (key, value) in members {
-            if is_key(key.as_bytes()) && is_value(value.as_bytes()) {
+            if is_key(key) && is_value(value) {
                 self.add(key, value);
             }
         }
@@ -147,34 +148,50 @@ impl<'a> Members<'a> {
     }
 }
 
-fn split(member: &[u8]) -> Option<(&str, &str)> {
-    let at = member.iter().position(|&byte| byte == b'=')?;
-    let (key, value) = (&member[..at], &member[at + 1..]);
-    if !is_key(key) || !is_value(value) {
-        return None;
-    }
-    // Both are ASCII.
-    Some((str::from_utf8(key).ok()?, str::from_utf8(value).ok()?))
+fn split(member: &str) -> Option<(&str, &str)> {
+    let is_of_key = |byte: &u8| CLASSES[usize::from(*byte)] & KEY != 0;
+    let end = member.bytes().position(|byte| !is_of_key(&byte))?;
+    let (key, value) = member.split_at(end);
+    let value = value.strip_prefix('=')?;
+    (is_key(key) && is_value(value)).then_some((key, value))
 }
 
 /// The [grammar of Level 2][key], which no longer tells tenant and system apart.
 ///
 /// [key]: https://www.w3.org/TR/trace-context-2/#key
-fn is_key(key: &[u8]) -> bool {
-    let is_first = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let is_next = |byte: &u8| is_first(byte) || matches!(byte, b'_' | b'-' | b'*' | b'/' | b'@');
-    key.len() <= LONGEST_PART
-        && key
-            .split_first()
-            .is_some_and(|(first, next)| is_first(first) && next.iter().all(is_next))
+fn is_key(key: &str) -> bool {
+    (1..=LONGEST_PART).contains(&key.len())
+        && CLASSES[usize::from(key.as_bytes()[0])] & KEYS_FIRST != 0
+        && is_all(key, KEY)
 }
 
 /// [Printable][value], and not a space at the end.
 ///
 /// [value]: https://www.w3.org/TR/trace-context-2/#value
-fn is_value(value: &[u8]) -> bool {
-    let is_char = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b',' | b'=');
-    value.len() <= LONGEST_PART
-        && value.last().is_some_and(|&last| last != b' ')
-        && value.iter().all(is_char)
+fn is_value(value: &str) -> bool {
+    (1..=LONGEST_PART).contains(&value.len()) && !value.ends_with(' ') && is_all(value, VALUE)
 }
+
+fn is_all(text: &str, class: u8) -> bool {
+    text.bytes().fold(class, |all, byte| all & CLASSES[usize::from(byte)]) != 0
+}
+
+/// Where a byte may be.
+const KEYS_FIRST: u8 = 0b001;
+const KEY: u8 = 0b010;
+const VALUE: u8 = 0b100;
+
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        classes[byte as usize] = match byte {
+            b',' | b'=' => 0,
+            b'a'..=b'z' | b'0'..=b'9' => KEYS_FIRST | KEY | VALUE,
+            b'_' | b'-' | b'*' | b'/' | b'@' => KEY | VALUE,
+            _ => VALUE,
+        };
+        byte += 1;
+    }
+    classes
+};

@@ -258,15 +258,42 @@ fn a_limit_is_in_force() {
 }
 
 #[test]
-fn the_propagator_is_the_w3cs_unless_another_is_set() {
+fn propagators_are_those_of_the_code_or_the_environment_or_the_w3cs() {
     use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 
-    let fields = |telemetry: &Telemetry| {
-        telemetry.propagator().fields().map(str::to_owned).collect::<Vec<_>>()
-    };
-    assert_eq!(fields(&builder([]).build().unwrap()), ["traceparent", "tracestate"]);
+    let names = |telemetry: Telemetry| format!("{:?}", telemetry.propagator());
+    let of = |list| builder([("OTEL_PROPAGATORS", list)]).build().unwrap();
+    assert_eq!(names(builder([]).build().unwrap()), "[tracecontext, baggage]");
+    assert_eq!(names(of("")), "[tracecontext, baggage]");
+    assert_eq!(names(of("b3, TraceContext,b3,xray")), "[b3, tracecontext, xray]");
+    assert_eq!(names(of("none")), "[]");
+    assert_eq!(
+        names(builder([("OTEL_PROPAGATORS", "b3")]).with_propagators(["jaeger"]).build().unwrap()),
+        "[jaeger]"
+    );
     let none = TextMapCompositePropagator::new(Vec::new());
-    assert_eq!(fields(&builder([]).with_propagator(none).build().unwrap()), [""; 0]);
+    assert_eq!(
+        builder([]).with_propagator(none).build().unwrap().propagator().fields().next(),
+        None
+    );
+}
+
+#[test]
+fn a_propagator_that_is_not_known_is_a_warning_of_the_environment_and_an_error_of_the_code() {
+    for (list, used, bad) in [
+        ("tracecontext,w3c", "[tracecontext]", "w3c"),
+        ("ottrace", "[tracecontext, baggage]", "ottrace"),
+        ("none,b3multi", "[b3multi]", "none"),
+    ] {
+        let telemetry = builder([("OTEL_PROPAGATORS", list)]).build().unwrap();
+        assert_eq!(format!("{:?}", telemetry.propagator()), used, "{list}");
+        let [warning] = telemetry.warnings() else { panic!("one warning for {list}") };
+        assert_eq!((warning.variable(), warning.value()), ("OTEL_PROPAGATORS", bad));
+    }
+    for (names, value) in [(["b3", "w3c"], "w3c"), (["none", "b3"], "none"), (["b3", ""], "")] {
+        let error = builder([]).with_propagators(names).build().unwrap_err();
+        assert_eq!((error.setting(), error.value()), ("propagator", value));
+    }
 }
 
 #[test]

@@ -152,5 +152,5 @@ fn a_flood_of_trace_headers_is_no_parent_and_no_panic() {
         &Context::new().with_remote_span_context(recorder.spans()[1].span_context.clone()),
         &mut headers,
     );
-    assert!(headers["tracestate"].len() < 512);
+    assert_eq!(headers.get("tracestate"), None);
 }
