@@ -20,6 +20,7 @@ pub(super) trait Source {
     /// carrier's and not the field's.
     ///
     /// [white space]: https://www.rfc-editor.org/rfc/rfc9110#section-5.5
+    #[inline]
     fn only_line<'a>(&'a self, name: &'static HeaderName) -> Option<&'a [u8]> {
         let mut lines = self.lines(name);
         match (lines.next(), lines.next()) {
@@ -48,6 +49,7 @@ pub(super) trait Target {
 }
 
 /// Without white space around it, which in HTTP is spaces and tabs.
+#[inline]
 pub(super) fn trimmed(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;

@@ -71,6 +71,7 @@ impl Format {
     }
 
     /// The Context with what was found; `None` if there was nothing.
+    #[inline]
     pub(super) fn extract(self, cx: &Context, from: &impl Source) -> Option<Context> {
         match self {
             Self::TraceContext => trace_context::extract(cx, from),

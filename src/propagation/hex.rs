@@ -1,26 +1,36 @@
 //! Numbers as the formats spell them: hexadecimal digits of a fixed number, in lower case.
 
-/// The number that 16 digits spell. `from_str_radix` would take `+` and capitals, too.
+/// The number that two digits spell. `from_str_radix` would take `+` and capitals, too.
+#[inline]
+pub(super) fn lower_2([high, low]: [u8; 2]) -> Option<u8> {
+    lower_8([b'0', b'0', b'0', b'0', b'0', b'0', high, low])?.to_le_bytes().first().copied()
+}
+
+/// The same of 16 digits.
+#[inline]
 pub(super) fn lower_16(digits: &[u8; 16]) -> Option<u64> {
-    half(digits, &LOWER)
+    let ([high, low], _) = digits.as_chunks() else { return None };
+    Some(u64::from(lower_8(*high)?) << 32 | u64::from(lower_8(*low)?))
 }
 
 /// The same of 32 digits.
+#[inline]
 pub(super) fn lower_32(digits: &[u8; 32]) -> Option<u128> {
-    // Half by half: arithmetic on 128 bits is not to be had for nothing.
-    let (high, low) = digits.split_at(16);
-    let half = |digits: &[u8]| lower_16(digits.try_into().ok()?).map(u128::from);
-    Some(half(high)? << 64 | half(low)?)
+    let ([high, low], _) = digits.as_chunks() else { return None };
+    Some(u128::from(lower_16(high)?) << 64 | u128::from(lower_16(low)?))
 }
 
 /// The same of up to 32 digits, and at least one.
 pub(super) fn lower(digits: &[u8]) -> Option<u128> {
-    number(digits, &LOWER)
+    let mut padded = [b'0'; 32];
+    let zeros = padded.len().checked_sub(digits.len()).filter(|_| !digits.is_empty())?;
+    padded[zeros..].copy_from_slice(digits);
+    lower_32(&padded)
 }
 
 /// The same, in either case.
 pub(super) fn any_case(digits: &[u8]) -> Option<u128> {
-    number(digits, &ANY_CASE)
+    lower(&digits.to_ascii_lowercase())
 }
 
 /// Writes the digits of a number, all that its bytes have, and gives what follows.
@@ -53,51 +63,27 @@ static PAIRS: [[u8; 2]; 256] = {
     pairs
 };
 
-/// What each byte is worth as a digit.
-type Worth = [u8; 256];
-
-/// What is no digit is worth more than any.
-const NONE: u8 = 0xff;
-
-static LOWER: Worth = {
-    let mut worth = [NONE; 256];
-    let mut digit = 0;
-    while digit < 16 {
-        worth[DIGITS[digit as usize] as usize] = digit;
-        digit += 1;
+/// The number that eight digits spell, all at once: each byte of a word is a digit.
+#[inline]
+fn lower_8(digits: [u8; 8]) -> Option<u32> {
+    /// This byte, eight times.
+    const fn each(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
     }
-    worth
-};
-
-static ANY_CASE: Worth = {
-    let mut worth = LOWER;
-    let mut digit = 10;
-    while digit < 16 {
-        worth[DIGITS[digit as usize].to_ascii_uppercase() as usize] = digit;
-        digit += 1;
-    }
-    worth
-};
-
-fn number(digits: &[u8], worth: &Worth) -> Option<u128> {
-    let (high, low) = digits.split_at_checked(digits.len().saturating_sub(16))?;
-    if low.is_empty() || high.len() > 16 {
+    let text = u64::from_be_bytes(digits);
+    // A letter is the one with this bit, and `a` is worth 9 more than its lower half.
+    let letters = text >> 6 & each(1);
+    let worth = (text & each(0xf)) + letters * 9;
+    // Whatever is no digit is worth more than any, or is not what would be written for its worth.
+    let above_9 = (worth + each(6)) >> 4 & each(1);
+    let written = worth + each(b'0') + above_9 * u64::from(b'a' - b'0' - 10);
+    if written != text || worth & each(0xf0) != 0 {
         return None;
     }
-    let low = half(low, worth)?;
-    Some(u128::from(half(high, worth)?) << 64 | u128::from(low))
-}
-
-#[inline]
-fn half(digits: &[u8], worth: &Worth) -> Option<u64> {
-    let mut seen = 0;
-    let mut number = 0;
-    for &digit in digits {
-        let digit = worth[usize::from(digit)];
-        seen |= digit;
-        number = number << 4 | u64::from(digit & 0xf);
-    }
-    (seen != NONE).then_some(number)
+    // Two digits to a byte, two bytes to a pair, two pairs to the number.
+    let bytes = (worth | worth >> 4) & 0x00ff_00ff_00ff_00ff;
+    let pairs = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff;
+    u32::try_from((pairs | pairs >> 16) & 0xffff_ffff).ok()
 }
 
 #[cfg(test)]
@@ -118,6 +104,17 @@ mod tests {
         for digits in ["", "g", "+1", "-1", " 1", "0F", "é", "1\0", &"0".repeat(33)] {
             assert_eq!(lower(digits.as_bytes()), None, "{digits}");
         }
+        // Each byte, in each place.
+        for place in 0..8 {
+            for byte in 0..=u8::MAX {
+                let mut digits = *b"00000000";
+                digits[place] = byte;
+                let digit = char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
+                let number = digit.map(|digit| digit << (4 * (7 - place)));
+                assert_eq!(lower_8(digits), number, "{byte} at {place}");
+            }
+        }
+        assert_eq!(lower_2(*b"a7"), Some(0xa7));
         assert_eq!(any_case(b"aBcDeF"), Some(0xabcdef));
         assert_eq!(any_case(b"G"), None);
         assert_eq!(any_case(b"@"), None);

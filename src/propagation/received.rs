@@ -100,6 +100,7 @@ impl Decision {
 /// The Context with a remote span in it, and what else was received.
 ///
 /// Of two formats that name the same span, the second adds to what the first has said.
+#[inline]
 pub(super) fn with_remote(
     cx: &Context,
     ids: (TraceId, SpanId),

@@ -71,6 +71,7 @@ impl TraceContext {
     }
 }
 
+#[inline]
 pub(super) fn extract(cx: &Context, from: &impl Source) -> Option<Context> {
     let (trace_id, span_id, flags) = traceparent::parse(from.only_line(&TRACEPARENT)?)?;
     let (state, tracestate) = tracestate::read(from.lines(&TRACESTATE));

@@ -10,6 +10,7 @@ const LENGTH: usize = 55;
 /// Follows [the rules on versions][versions]: what a later version appends is ignored.
 ///
 /// [versions]: https://www.w3.org/TR/trace-context-2/#versioning-of-traceparent
+#[inline]
 pub(super) fn parse(value: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
     let (fields, more) = value.split_first_chunk::<LENGTH>()?;
     let [v1, v2, b'-', rest @ .., b'-', f1, f2] = fields else { return None };
@@ -17,14 +18,14 @@ pub(super) fn parse(value: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
     let (b'-', span_id) = rest.split_first().map(|(dash, rest)| (*dash, rest))? else {
         return None;
     };
-    match (hex::lower(&[*v1, *v2])?, more) {
+    match (hex::lower_2([*v1, *v2])?, more) {
         (0xff, _) => return None,
         (_, []) | (1.., [b'-', ..]) => {}
         _ => return None,
     }
     let trace_id = TraceId::from(hex::lower_32(trace_id)?);
     let span_id = SpanId::from(hex::lower_16(span_id.try_into().ok()?)?);
-    let flags = u8::try_from(hex::lower(&[*f1, *f2])?).ok()?;
+    let flags = hex::lower_2([*f1, *f2])?;
     (trace_id != TraceId::INVALID && span_id != SpanId::INVALID).then_some((
         trace_id,
         span_id,

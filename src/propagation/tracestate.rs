@@ -25,7 +25,7 @@ pub(super) fn read<'a>(lines: impl Iterator<Item = &'a [u8]>) -> (TraceState, Op
     if lines.peek().is_none() {
         return (TraceState::NONE, None);
     }
-    let mut members = Members::default();
+    let mut members = Members::new();
     if members.read(lines).is_none() {
         return (TraceState::NONE, None);
     }
@@ -51,14 +51,14 @@ pub(super) fn write(state: &TraceState, received: Option<&str>) -> Option<Vec<u8
         if *state == TraceState::NONE {
             return None;
         }
-        let mut members = Members::default();
+        let mut members = Members::new();
         members.extend(state);
         return members.list();
     };
-    let mut whole = Members::default();
+    let mut whole = Members::new();
     whole.read([received.as_bytes()].into_iter())?;
     let received = &whole;
-    let mut members = Members::default();
+    let mut members = Members::new();
     members.extend(state.into_iter().filter(|&(key, value)| received.get(key) != Some(value)));
     members.extend(
         received.iter().filter(|&(key, value)| {
@@ -74,30 +74,33 @@ fn is_held(key: &str) -> bool {
 }
 
 /// The members of a list that follows the format.
-#[derive(Default)]
 struct Members<'a> {
     members: [(&'a str, &'a str); MEMBERS],
     length: usize,
 }
 
 impl<'a> Members<'a> {
+    fn new() -> Self {
+        Self { members: [("", ""); MEMBERS], length: 0 }
+    }
+
     /// Reads a list; gives none if it breaks the format.
     fn read(&mut self, lines: impl Iterator<Item = &'a [u8]>) -> Option<()> {
         let mut left = LONGEST;
         let mut count = 0;
         for line in lines {
             left = left.checked_sub(line.len())?;
-            for member in str::from_utf8(line).ok()?.split(',') {
-                let member = member.trim_matches([' ', '\t']);
-                if member.is_empty() {
-                    continue;
+            let mut rest = str::from_utf8(line).ok()?;
+            while !rest.is_empty() {
+                let (member, next) = first(rest)?;
+                rest = next;
+                if let Some((key, value)) = member {
+                    count += 1;
+                    if count > MEMBERS {
+                        return None;
+                    }
+                    self.add(key, value);
                 }
-                count += 1;
-                if count > MEMBERS {
-                    return None;
-                }
-                let (key, value) = split(member)?;
-                self.add(key, value);
             }
         }
         Some(())
@@ -148,32 +151,57 @@ impl<'a> Members<'a> {
     }
 }
 
-fn split(member: &str) -> Option<(&str, &str)> {
-    let is_of_key = |byte: &u8| CLASSES[usize::from(*byte)] & KEY != 0;
-    let end = member.bytes().position(|byte| !is_of_key(&byte))?;
-    let (key, value) = member.split_at(end);
-    let value = value.strip_prefix('=')?;
-    (is_key(key) && is_value(value)).then_some((key, value))
+type Member<'a> = Option<(&'a str, &'a str)>;
+
+/// The first member, which may be empty, and what is behind its comma. None if it breaks the
+/// format.
+#[inline]
+fn first(list: &str) -> Option<(Member<'_>, &str)> {
+    let list = list.trim_start_matches([' ', '\t']);
+    let (key, rest) = split(list, KEY);
+    if key.is_empty() {
+        return behind(rest).map(|rest| (None, rest));
+    }
+    let (value, rest) = split(rest.strip_prefix('=')?, VALUE);
+    let rest = behind(rest.trim_start_matches([' ', '\t']))?;
+    let value = value.trim_end_matches(' ');
+    let is_valid = is_first(key) && fits(key) && fits(value);
+    is_valid.then_some((Some((key, value)), rest))
+}
+
+/// Splits where a byte is not of the class.
+#[inline]
+fn split(text: &str, class: u8) -> (&str, &str) {
+    let end = text.bytes().position(|byte| CLASSES[usize::from(byte)] & class == 0);
+    text.split_at(end.unwrap_or(text.len()))
+}
+
+/// What is behind a member that ends here.
+#[inline]
+fn behind(rest: &str) -> Option<&str> {
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(',') }
 }
 
 /// The [grammar of Level 2][key], which no longer tells tenant and system apart.
 ///
 /// [key]: https://www.w3.org/TR/trace-context-2/#key
 fn is_key(key: &str) -> bool {
-    (1..=LONGEST_PART).contains(&key.len())
-        && CLASSES[usize::from(key.as_bytes()[0])] & KEYS_FIRST != 0
-        && is_all(key, KEY)
+    is_first(key) && fits(key) && split(key, KEY).1.is_empty()
 }
 
 /// [Printable][value], and not a space at the end.
 ///
 /// [value]: https://www.w3.org/TR/trace-context-2/#value
 fn is_value(value: &str) -> bool {
-    (1..=LONGEST_PART).contains(&value.len()) && !value.ends_with(' ') && is_all(value, VALUE)
+    fits(value) && !value.ends_with(' ') && split(value, VALUE).1.is_empty()
 }
 
-fn is_all(text: &str, class: u8) -> bool {
-    text.bytes().fold(class, |all, byte| all & CLASSES[usize::from(byte)]) != 0
+fn is_first(key: &str) -> bool {
+    key.bytes().next().is_some_and(|first| CLASSES[usize::from(first)] & KEYS_FIRST != 0)
+}
+
+fn fits(part: &str) -> bool {
+    (1..=LONGEST_PART).contains(&part.len())
 }
 
 /// Where a byte may be.
