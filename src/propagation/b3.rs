@@ -92,7 +92,6 @@ pub(super) fn inject(cx: &Context, to: &mut impl Target, multiple_headers: bool)
     if !span.is_valid() {
         return;
     }
-    clear(to);
     let decision = Decision::of(cx, span);
     let mut trace_id = Vec::with_capacity(51);
     hex::push(&mut trace_id, &span.trace_id().to_bytes());
@@ -121,7 +120,7 @@ pub(super) fn inject(cx: &Context, to: &mut impl Target, multiple_headers: bool)
     to.set(&SINGLE, value);
 }
 
-/// Takes away both encodings.
+/// Takes away both encodings, so that what is written next has nothing to contradict it.
 pub(super) fn clear(to: &mut impl Target) {
     for name in [&SINGLE, &TRACE_ID, &SPAN_ID, &SAMPLED, &FLAGS, &PARENT_SPAN_ID] {
         to.remove(name);

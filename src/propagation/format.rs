@@ -108,6 +108,11 @@ impl Format {
         }
     }
 
+    /// Whether the format has other headers than those that are written.
+    pub(super) fn has_encodings(self) -> bool {
+        matches!(self, Self::B3 | Self::B3Multi)
+    }
+
     pub(super) fn clear_baggage(self, headers: &mut HeaderMap) {
         match self {
             Self::Baggage => {

@@ -140,7 +140,8 @@ fn read(value: &[u8]) -> Option<(TraceId, SpanId, Decision)> {
     let value: Cow<'_, [u8]> = percent_decode(value).into();
     let mut parts = value.split(|&byte| byte == b':');
     let trace_id = TraceId::from(hex::any_case(parts.next()?)?);
-    let span_id = SpanId::from(u64::try_from(hex::any_case(parts.next()?)?).ok()?);
+    let span_id = parts.next().filter(|digits| digits.len() <= 16).and_then(hex::any_case)?;
+    let span_id = SpanId::from(u64::try_from(span_id).ok()?);
     let _deprecated = parts.next()?;
     let flags = parts.next().filter(|flags| flags.len() <= 2).and_then(hex::any_case)?;
     let flags = u8::try_from(flags).ok()?;

@@ -213,9 +213,20 @@ impl Propagator {
                 inject_foreign(global, cx, headers, part);
             }),
             Which::Given(list) => {
+                let mut encodings = 0;
                 for member in &list.members {
                     match member {
-                        Member::Known(format) => format.inject(cx, headers, part),
+                        Member::Known(format) => {
+                            encodings += u8::from(format.has_encodings());
+                            // Of several that were asked for, none takes another away.
+                            if format.has_encodings()
+                                && encodings == 1
+                                && cx.span().span_context().is_valid()
+                            {
+                                format.clear(headers);
+                            }
+                            format.inject(cx, headers, part);
+                        }
                         Member::Foreign(foreign) => inject_foreign(&**foreign, cx, headers, part),
                     }
                 }

@@ -8,6 +8,7 @@
 mod support;
 
 mod attributes;
+mod baggage_headers;
 mod client_attributes;
 mod client_context;
 mod client_crowds;
@@ -32,8 +33,10 @@ mod hooks;
 mod http1;
 mod http2;
 mod injection;
+mod other_formats;
 mod parents;
 mod propagation_targets;
+mod propagators;
 mod recorded;
 mod resend;
 mod routes;
@@ -42,6 +45,7 @@ mod serving;
 mod settings;
 mod tables;
 mod tower_http;
+mod trace_headers;
 mod tracing_world;
 mod transparency;
 mod trust;

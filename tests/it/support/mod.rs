@@ -7,6 +7,7 @@ pub(crate) mod ends;
 pub(crate) mod exchange;
 pub(crate) mod far_side;
 pub(crate) mod grpc;
+pub(crate) mod headers;
 pub(crate) mod meeting;
 pub(crate) mod recorder;
 pub(crate) mod sdk;
