@@ -1,0 +1,172 @@
+//! What was received of a trace, through spans that do not know of it.
+
+use http::{HeaderMap, Request, Response};
+use opentelemetry::{
+    Context, KeyValue, TraceId,
+    propagation::TextMapCompositePropagator,
+    trace::{Link, SpanKind, TraceContextExt, Tracer, TracerProvider},
+};
+use opentelemetry_sdk::trace::{
+    InMemorySpanExporter, Sampler, SamplingDecision, SamplingResult, SdkTracerProvider,
+    ShouldSample, SimpleSpanProcessor,
+};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_telemetry::{
+    SamplerBuilder, Telemetry, TraceLayer,
+    propagation::{Propagator, TraceContext},
+};
+
+use crate::support::headers::{SPAN, TRACE, lines, map};
+
+/// What a handler sends on that has so many spans of its own, made with `tracer`.
+fn sent_on<T>(layer: &TraceLayer, tracer: T, depth: usize, received: &[(&str, &str)]) -> Vec<String>
+where
+    T: Tracer + Clone + Send + Sync,
+    T::Span: Send + Sync + 'static,
+{
+    let inner = service_fn(|_: Request<()>| {
+        let mut cx = Context::current();
+        for _ in 0..depth {
+            let span = tracer.build_with_context(tracer.span_builder("own"), &cx);
+            cx = cx.with_span(span);
+        }
+        let mut sent = HeaderMap::new();
+        Propagator::new(TraceContext::new()).inject(&cx, &mut sent);
+        let mut response = Response::new(String::new());
+        response.extensions_mut().insert(lines(&sent));
+        std::future::ready(Ok::<_, std::convert::Infallible>(response))
+    });
+    let mut request = Request::new(());
+    *request.headers_mut() = map(received);
+    let mut response = tokio_test::block_on(layer.layer(inner).oneshot(request)).unwrap();
+    response.extensions_mut().remove().unwrap()
+}
+
+/// The flags that are sent.
+fn flags(sent: &[String]) -> &str {
+    &sent[0][sent[0].len() - 2..]
+}
+
+fn telemetry(sampler: SamplerBuilder) -> (Telemetry, InMemorySpanExporter) {
+    let exporter = InMemorySpanExporter::default();
+    let telemetry = Telemetry::builder()
+        .with_environment([("", ""); 0])
+        .with_sampler(sampler)
+        .with_span_processor(SimpleSpanProcessor::new(exporter.clone()))
+        .build()
+        .unwrap();
+    (telemetry, exporter)
+}
+
+#[test]
+fn the_random_flag_goes_on_whatever_becomes_of_the_spans() {
+    for (sampler, received, expected) in [
+        (SamplerBuilder::new(), "00", "00"),
+        (SamplerBuilder::new(), "01", "01"),
+        (SamplerBuilder::new(), "02", "02"),
+        (SamplerBuilder::new(), "03", "03"),
+        (SamplerBuilder::new().with_always_off().without_parent(), "01", "00"),
+        (SamplerBuilder::new().with_always_off().without_parent(), "03", "02"),
+        (SamplerBuilder::new().without_parent(), "02", "03"),
+    ] {
+        let (telemetry, _) = telemetry(sampler);
+        let layer = TraceLayer::new().with_telemetry(&telemetry);
+        let tracer = telemetry.tracer_provider().tracer("own");
+        let parent = format!("00-{TRACE}-{SPAN}-{received}");
+        for depth in 0..3 {
+            let sent = sent_on(&layer, tracer.clone(), depth, &[("traceparent", &parent)]);
+            assert!(sent[0].contains(TRACE) && !sent[0].contains(SPAN));
+            assert_eq!(flags(&sent), expected, "received {received}, {depth} own");
+        }
+    }
+}
+
+#[test]
+fn a_trace_that_begins_here_says_that_its_id_is_random_if_that_is_known() {
+    let (known, exporter) = telemetry(SamplerBuilder::new());
+    let tracer = known.tracer_provider().tracer("own");
+    let layer = TraceLayer::new().with_telemetry(&known);
+    for depth in 0..3 {
+        assert_eq!(flags(&sent_on(&layer, tracer.clone(), depth, &[])), "03");
+    }
+    // The spans are as complete as any.
+    let spans = exporter.get_finished_spans().unwrap();
+    assert!(spans.iter().filter(|span| span.span_kind == SpanKind::Server).all(|span| {
+        span.name == "GET" && !span.attributes.is_empty() && span.end_time >= span.start_time
+    }));
+    let (off, _) = telemetry(SamplerBuilder::new().with_always_off());
+    let layer = TraceLayer::new().with_telemetry(&off);
+    assert_eq!(flags(&sent_on(&layer, tracer.clone(), 0, &[])), "02");
+
+    // To somebody else's propagator the flag may mean something else.
+    let foreign = Telemetry::builder()
+        .with_environment([("OTEL_TRACES_EXPORTER", "none")])
+        .with_propagator(
+            Propagator::new(TraceContext::new()).and(TextMapCompositePropagator::new(vec![])),
+        )
+        .build()
+        .unwrap();
+    let layer = TraceLayer::new().with_telemetry(&foreign);
+    assert_eq!(flags(&sent_on(&layer, tracer.clone(), 0, &[])), "01");
+    // And somebody else's ids may be anything.
+    let provider = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).build();
+    let layer =
+        TraceLayer::new().with_tracer_provider(&provider).with_propagator(TraceContext::new());
+    assert_eq!(flags(&sent_on(&layer, tracer, 0, &[])), "01");
+}
+
+/// Writes its threshold, as a probability sampler does, and drops a member.
+#[derive(Clone, Debug)]
+struct Threshold(SamplingDecision);
+
+impl ShouldSample for Threshold {
+    fn should_sample(
+        &self,
+        parent_context: Option<&Context>,
+        _: TraceId,
+        _: &str,
+        _: &SpanKind,
+        _: &[KeyValue],
+        _: &[Link],
+    ) -> SamplingResult {
+        let parent = parent_context.unwrap().span();
+        let state = parent.span_context().trace_state();
+        SamplingResult {
+            decision: self.0.clone(),
+            attributes: Vec::new(),
+            trace_state: state.insert("ot", "th:8").unwrap().delete("gone").unwrap(),
+        }
+    }
+}
+
+#[test]
+fn what_a_sampler_changes_wins_over_what_was_received() {
+    let parent = format!("00-{TRACE}-{SPAN}-02");
+    for decision in
+        [SamplingDecision::Drop, SamplingDecision::RecordOnly, SamplingDecision::RecordAndSample]
+    {
+        let exporter = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(Threshold(decision.clone()))
+            .with_simple_exporter(exporter.clone())
+            .build();
+        let layer =
+            TraceLayer::new().with_tracer_provider(&provider).with_propagator(TraceContext::new());
+        let tracer = provider.tracer("own");
+        for depth in 0..2 {
+            let received = [
+                ("traceparent", parent.as_str()),
+                ("tracestate", "a@@b=1,gone=2"),
+                ("tracestate", "ot=rv:1,c=3"),
+            ];
+            let sent = sent_on(&layer, tracer.clone(), depth, &received);
+            let sampled = decision == SamplingDecision::RecordAndSample;
+            assert_eq!(flags(&sent), if sampled { "03" } else { "02" }, "{decision:?}");
+            assert_eq!(sent[1], "tracestate: ot=th:8,a@@b=1,c=3", "{decision:?}");
+        }
+        // What is exported has what OpenTelemetry's type holds of it.
+        for span in exporter.get_finished_spans().unwrap() {
+            assert_eq!(span.span_context.trace_state().header(), "ot=th:8,c=3");
+        }
+    }
+}
