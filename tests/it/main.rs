@@ -40,6 +40,7 @@ mod propagators;
 mod received;
 mod recorded;
 mod resend;
+mod round_trips;
 mod routes;
 mod sampling;
 mod serving;
