@@ -3,7 +3,7 @@
 use std::{borrow::Cow, mem, net::SocketAddr};
 
 use http::{Version, header};
-use opentelemetry::{Key, KeyValue, trace::SpanRef};
+use opentelemetry::{Context, Key, KeyValue, trace::SpanRef};
 
 use crate::{
     client::{OutgoingRequest, config::Config, grpc_target::GrpcTarget, seen::Seen},
@@ -41,6 +41,7 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
         config: &'a Config,
         seen: &'a Seen<'r, R>,
         resend_count: Option<u32>,
+        cx: &Context,
     ) -> Self {
         let method = config.known_methods.fold(seen.request.method());
         let call = Call::of(seen.request.headers(), || seen.path(), &config.exchange);
@@ -64,8 +65,10 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
             Some(call) => call.attributes(server, seen.request.headers(), &config.exchange, ROOM),
             None => description.gathered(resend_count),
         };
-        description.hook_keys =
-            config.exchange.hooks.request(|| seen.head(), &mut description.attributes, convention);
+        let list = &mut description.attributes;
+        let others = config.exchange.baggage_keys.capture(cx, list);
+        let hooks = &config.exchange.hooks;
+        description.hook_keys = hooks.request(|| seen.head(), list, convention, others);
         description
     }
 

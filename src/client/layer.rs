@@ -20,6 +20,7 @@ use crate::{
     error::{BuildError, Warning},
     exchange::{
         attributes::Attributes,
+        baggage::BaggageKeys,
         capture::HeaderSelector,
         classify::Classifier,
         filter::Verdict,
@@ -535,6 +536,34 @@ impl ClientTraceLayer {
     /// ```
     pub fn with_response_headers(self, headers: HeaderSelector) -> Self {
         self.with(|config| config.give(|given| given.response_headers = Some(headers)))
+    }
+
+    /// Records these entries of the current baggage as attributes by the same names, also where a
+    /// sampler sees them and whether or not baggage [goes along](Self::with_baggage_to). Default:
+    /// none. Replaces those of an earlier call. A hook that sets one of them wins.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use opentelemetry::{Context, KeyValue, baggage::BaggageExt};
+    /// use tower_telemetry::ClientTraceLayer;
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let layer = ClientTraceLayer::new().with_baggage_attributes(["tenant"])?;
+    /// let _cx = Context::current_with_baggage([KeyValue::new("tenant", "acme")]).attach();
+    /// let span = span_of(layer, Request::get("http://inventory/items").body(String::new())?);
+    /// assert!(span.attributes.contains(&KeyValue::new("tenant", "acme")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A key is none that baggage can have, or an attribute that the layer writes itself.
+    pub fn with_baggage_attributes<K: AsRef<str>>(
+        self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Self, BuildError> {
+        let keys = BaggageKeys::of(keys)?;
+        Ok(self.with_settings(|settings| settings.baggage_keys = keys))
     }
 
     /// What is kept out of the spans. Default: [`Redaction::new`].

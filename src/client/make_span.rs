@@ -87,7 +87,7 @@ fn start<R: OutgoingRequest>(
         started: (SystemTime::now(), Instant::now()),
         ends_with_head: ends_with_head(request.request.method()),
     };
-    beginning.begin(|| Description::before_start(config, request, resend_count))
+    beginning.begin(|cx| Description::before_start(config, request, resend_count, cx))
 }
 
 /// What the caller has said of this request holds for none that is sent because of it.

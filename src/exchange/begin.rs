@@ -53,12 +53,15 @@ impl Beginning<'_> {
     /// Whoever may look at it finds the description before the start. Where the tracer knows that
     /// nobody looks, it waits until the span is known to record: then a request that does not
     /// builds nothing.
-    pub(crate) fn begin<D: Describe>(self, describe: impl Fn() -> D) -> Result<Arc<Live>, Started> {
+    pub(crate) fn begin<D: Describe>(
+        self,
+        describe: impl Fn(&Context) -> D,
+    ) -> Result<Arc<Live>, Started> {
         let Self { tracer, parent_cx, settings, propagates, ends_with_head, .. } = self;
         let (started_at, clock) = self.started;
         let mut builder = self.builder.with_start_time(started_at);
 
-        let mut described = tracer.wants_start_attributes(&parent_cx).then(&describe);
+        let mut described = tracer.wants_start_attributes(&parent_cx).then(|| describe(&parent_cx));
         if let Some(description) = &mut described {
             builder.name = description.take_name();
             builder.attributes = Some(description.take_attributes());
@@ -84,7 +87,7 @@ impl Beginning<'_> {
 
         let span = start.cx.span();
         let description = described.unwrap_or_else(|| {
-            let mut description = describe();
+            let mut description = describe(&start.cx);
             span.update_name(description.take_name());
             description
         });

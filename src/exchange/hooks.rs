@@ -96,19 +96,23 @@ pub(crate) type ResponseHook = Arc<dyn Fn(&ResponseHead<'_>, &mut Attributes<'_>
 pub(crate) type EndHook = Arc<dyn Fn(&Ended<'_>, &mut Attributes<'_>) + Send + Sync>;
 
 impl Hooks {
-    /// Before the span starts. Which keys are on the list that are no layer's.
+    /// Before the span starts. Which keys are on the list that are no layer's; the caller says
+    /// whether it has put `others` there.
     pub(crate) fn request<'a>(
         &self,
         head: impl FnOnce() -> RequestHead<'a>,
         list: &mut Vec<KeyValue>,
         convention: Convention,
+        others: bool,
     ) -> Vec<Key> {
-        if self.request.is_empty() {
+        if self.request.is_empty() && !others {
             return Vec::new();
         }
-        let head = head();
-        for hook in &self.request {
-            contained(|| hook(&head, &mut Attributes::of_start(list, convention)));
+        if !self.request.is_empty() {
+            let head = head();
+            for hook in &self.request {
+                contained(|| hook(&head, &mut Attributes::of_start(list, convention)));
+            }
         }
         let keys = list.iter().map(|attribute| &attribute.key);
         keys.filter(|key| !convention.is_ours(key.as_str())).cloned().collect()

@@ -15,6 +15,7 @@ pub(crate) mod given;
 pub(crate) mod filter;
 pub(crate) mod head;
 pub(crate) mod capture;
+pub(crate) mod baggage;
 pub(crate) mod redaction;
 pub(crate) mod attributes;
 pub(crate) mod hooks;

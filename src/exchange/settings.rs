@@ -2,6 +2,7 @@
 
 use crate::{
     exchange::{
+        baggage::BaggageKeys,
         capture::{CapturedHeaders, HeaderSelector},
         error_names::ErrorNames,
         grpc::settings::Grpc,
@@ -19,6 +20,7 @@ use crate::{
 pub(crate) struct Settings {
     pub(crate) side: Side,
     pub(crate) redaction: Redaction,
+    pub(crate) baggage_keys: BaggageKeys,
     pub(crate) response_headers: CapturedHeaders,
     pub(crate) response_size: bool,
     pub(crate) response_propagation: ResponsePropagation,
@@ -36,6 +38,7 @@ impl Settings {
         Self {
             side,
             redaction: Redaction::new(),
+            baggage_keys: BaggageKeys::default(),
             response_headers: CapturedHeaders::new(HeaderSelector::none(), keys::RESPONSE_HEADER),
             response_size: false,
             response_propagation: ResponsePropagation::none(),

@@ -119,6 +119,14 @@ pub(super) fn inject(cx: &Context, to: &mut impl Target, allowed: bool) {
     }
 }
 
+/// Whether it is a [token], which keys are.
+///
+/// [token]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
+pub(crate) fn is_key(key: &str) -> bool {
+    let is_char = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !key.is_empty() && key.bytes().all(is_char)
+}
+
 fn entry(member: &[u8]) -> Option<KeyValueMetadata> {
     let mut parts = member.split(|&byte| byte == b';');
     let (key, value) = pair(parts.next()?)?;
@@ -150,12 +158,8 @@ fn pair(part: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     Some((halves.next()?, halves.next()))
 }
 
-/// A [token], which keys are.
-///
-/// [token]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
 fn token(key: &[u8]) -> Option<&str> {
-    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    (!key.is_empty() && key.iter().all(is_token)).then(|| str::from_utf8(key).ok())?
+    str::from_utf8(key).ok().filter(|key| is_key(key))
 }
 
 /// A value as it is sent.

@@ -56,7 +56,7 @@ mod hex;
 mod trace_context;
 mod traceparent;
 mod tracestate;
-mod baggage;
+pub(crate) mod baggage;
 mod b3;
 mod jaeger;
 mod xray;

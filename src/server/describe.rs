@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::{Version, header};
-use opentelemetry::{Key, KeyValue, trace::SpanRef};
+use opentelemetry::{Context, Key, KeyValue, trace::SpanRef};
 
 use crate::{
     exchange::{
@@ -50,7 +50,11 @@ pub(super) struct Description<'a> {
 
 impl<'a> Description<'a> {
     /// What a sampler may look at, in a vector with room for the rest.
-    pub(super) fn before_start(config: &'a Config, head: &'a RequestHead<'a>) -> Self {
+    pub(super) fn before_start(
+        config: &'a Config,
+        head: &'a RequestHead<'a>,
+        cx: &Context,
+    ) -> Self {
         let method = config.known_methods.fold(head.method());
         let connection = Connection::of(head.extensions());
         let seen = config.forwarded.read(head.headers(), connection.peer().map(|peer| peer.ip()));
@@ -79,8 +83,9 @@ impl<'a> Description<'a> {
             None => description.gathered(server),
         };
         let convention = convention(description.call.as_ref());
-        description.hook_keys =
-            config.exchange.hooks.request(|| *head, &mut description.attributes, convention);
+        let list = &mut description.attributes;
+        let others = config.exchange.baggage_keys.capture(cx, list);
+        description.hook_keys = config.exchange.hooks.request(|| *head, list, convention, others);
         if let Some(names) = description.old_names() {
             legacy::rename(&mut description.attributes, names);
         }

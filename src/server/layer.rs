@@ -11,9 +11,10 @@ use tower::Layer;
 use tower_http::classify::MakeClassifier;
 
 use crate::{
-    error::Warning,
+    error::{BuildError, Warning},
     exchange::{
         attributes::Attributes,
+        baggage::BaggageKeys,
         capture::HeaderSelector,
         classify::Classifier,
         filter::Verdict,
@@ -99,20 +100,18 @@ impl TraceLayer {
         })
     }
 
-    /// Reads the caller's span from the headers with `propagator`. Default: the global propagator.
+    /// Reads the caller's span from the headers with `propagator`, one of [those of this
+    /// crate](crate::propagation) or any other. Default: the global propagator.
     ///
     /// ```
     /// use http::{Request, Response};
-    /// use opentelemetry::{Context, baggage::BaggageExt, propagation::TextMapCompositePropagator};
-    /// use opentelemetry_sdk::propagation::BaggagePropagator;
+    /// use opentelemetry::{Context, baggage::BaggageExt};
     /// use tower::service_fn;
-    /// use tower_telemetry::{TraceLayer, propagation::TraceContext};
+    /// use tower_telemetry::{TraceLayer, propagation::{Baggage, Propagator, TraceContext}};
     ///
     /// // Baggage, too.
-    /// let layer = TraceLayer::new().with_propagator(TextMapCompositePropagator::new(vec![
-    ///     Box::new(TraceContext::new()),
-    ///     Box::new(BaggagePropagator::new()),
-    /// ]));
+    /// let layer = TraceLayer::new()
+    ///     .with_propagator(Propagator::new(TraceContext::new()).and(Baggage::new()));
     /// let handler = service_fn(|_| async {
     ///     let cx = Context::current();
     ///     assert_eq!(cx.baggage().get("tenant").map(|tenant| tenant.as_str()), Some("acme"));
@@ -392,6 +391,39 @@ impl TraceLayer {
     /// ```
     pub fn with_forwarded(self, forwarded: Forwarded) -> Self {
         self.with(|config| config.forwarded = forwarded)
+    }
+
+    /// Records these entries of the baggage that comes with a request as attributes by the same
+    /// names, also where a sampler sees them. Default: none. Replaces those of an earlier call.
+    ///
+    /// A value is what the caller says it is, of up to 8192 bytes in all: list what you know, and
+    /// not at a [public edge](crate::server::RemoteParent). A hook that sets one of them wins.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use opentelemetry::KeyValue;
+    /// use tower_telemetry::{TraceLayer, propagation::Baggage};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let layer = TraceLayer::new()
+    ///     .with_propagator(Baggage::new())
+    ///     .with_baggage_attributes(["tenant"])?;
+    /// let request = Request::builder().header("baggage", "tenant=acme,cart=17").body(String::new())?;
+    /// let span = span_of(layer, request);
+    /// assert!(span.attributes.contains(&KeyValue::new("tenant", "acme")));
+    /// assert!(span.attributes.iter().all(|attribute| attribute.key.as_str() != "cart"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A key is none that baggage can have, or an attribute that the layer writes itself.
+    pub fn with_baggage_attributes<K: AsRef<str>>(
+        self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Self, BuildError> {
+        let keys = BaggageKeys::of(keys)?;
+        Ok(self.with_settings(|settings| settings.baggage_keys = keys))
     }
 
     /// What is kept out of the spans. Default: [`Redaction::new`].

@@ -96,5 +96,5 @@ fn start(
         started: started(head.extensions()),
         ends_with_head: ends_with_head(head.method()),
     };
-    beginning.begin(|| Description::before_start(config, head))
+    beginning.begin(|cx| Description::before_start(config, head, cx))
 }

@@ -8,6 +8,7 @@
 mod support;
 
 mod attributes;
+mod baggage_attributes;
 mod baggage_headers;
 mod client_attributes;
 mod client_context;
