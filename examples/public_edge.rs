@@ -29,8 +29,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use opentelemetry::{Context, baggage::BaggageExt, propagation::TextMapCompositePropagator};
-use opentelemetry_sdk::propagation::BaggagePropagator;
+use opentelemetry::{Context, baggage::BaggageExt};
 use tokio::{
     net::TcpListener,
     sync::watch,
@@ -39,7 +38,6 @@ use tokio::{
 };
 use tower_telemetry::{
     Grpc, HeaderSelector, Redaction, Telemetry, TraceLayer,
-    propagation::TraceContext,
     sdk::export::ConsoleExporter,
     server::{Forwarded, RemoteParent},
 };
@@ -158,11 +156,6 @@ async fn forward(
 async fn main() -> Result<(), BoxError> {
     let telemetry = Telemetry::builder()
         .with_service_name("shop")
-        // As a service that uses baggage has it.
-        .with_propagator(TextMapCompositePropagator::new(vec![
-            Box::new(TraceContext::new()),
-            Box::new(BaggagePropagator::new()),
-        ]))
         // Addresses, scheme and host are not shown as a rule.
         .with_console(ConsoleExporter::stdout().with_all_attributes())
         .build()?;

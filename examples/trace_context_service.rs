@@ -44,6 +44,10 @@ struct Caller {
 }
 
 /// The service, on any port.
+///
+/// # Errors
+///
+/// There is no TLS for the client.
 pub fn app(telemetry: &Telemetry) -> Result<Router, BoxError> {
     // Straight to this machine, whatever proxies it has for others.
     let client = Client::builder().no_proxy().build()?;

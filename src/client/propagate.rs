@@ -118,13 +118,12 @@ impl PropagationLayer {
     /// ```
     /// use http::{Request, Response};
     /// use opentelemetry::{Context, KeyValue, baggage::BaggageExt};
-    /// use opentelemetry_sdk::propagation::BaggagePropagator;
     /// use tower::{Layer, Service, service_fn};
-    /// use tower_telemetry::{PropagationLayer, client::PropagationTargets};
+    /// use tower_telemetry::{PropagationLayer, client::PropagationTargets, propagation::Baggage};
     ///
     /// # tokio_test::block_on(async {
     /// let layer = PropagationLayer::new()
-    ///     .with_propagator(BaggagePropagator::new())
+    ///     .with_propagator(Baggage::new())
     ///     .with_baggage_to(PropagationTargets::hosts(["*.shop.internal"])?);
     /// let mut client = layer.layer(service_fn(|request: Request<()>| async move {
     ///     Ok::<_, std::io::Error>(Response::new(request.headers().contains_key("baggage")))

@@ -1,9 +1,21 @@
 //! Headers to Context and back.
 //!
 //! A server layer extracts the caller's span from the request's headers; a client layer injects
-//! the current one into the headers it sends. In which format is a *propagator's* business: any
-//! [`TextMapPropagator`] will do. [`TraceContext`] is the W3C format that every OpenTelemetry
-//! system speaks, and what [`Telemetry`](crate::Telemetry) uses unless told otherwise.
+//! the current one into the headers it sends. In which format is a *propagator's* business. A
+//! [`Propagator`] is one or more of them, in the order in which they are asked:
+//!
+//! | name | propagator | headers |
+//! |---|---|---|
+//! | `tracecontext` | [`TraceContext`], W3C's, which every OpenTelemetry system speaks | `traceparent`, `tracestate` |
+//! | `baggage` | [`Baggage`], W3C's | `baggage` |
+//! | `b3`, `b3multi` | [`B3`], Zipkin's, in one header or in several | `b3`, `x-b3-…` |
+//! | `jaeger` | [`Jaeger`], of Jaeger's retired clients | `uber-trace-id`, `uberctx-…` |
+//! | `xray` | [`XRay`], of AWS | `x-amzn-trace-id` |
+//!
+//! A [`Telemetry`](crate::Telemetry) has those that
+//! [`with_propagators`](crate::sdk::TelemetryBuilder::with_propagators) or `OTEL_PROPAGATORS` name,
+//! by default `tracecontext` and `baggage`. Layers without one have the global propagator, which is
+//! any [`TextMapPropagator`]. Any of those can stand among ours, and each of ours is one.
 //!
 //! # Example
 //!
@@ -29,19 +41,60 @@
 //! # Ok::<(), http::header::InvalidHeaderValue>(())
 //! ```
 //!
-//! # Example: no propagation at all
+//! # Example: from one format to another
 //!
-//! A composite of nothing neither reads nor writes a header, so every request starts a trace:
+//! A service at the border of a mesh that speaks B3 understands both and speaks both:
 //!
 //! ```
-//! use opentelemetry::propagation::TextMapCompositePropagator;
-//! use tower_telemetry::TraceLayer;
+//! use tower_telemetry::{ClientTraceLayer, TraceLayer, propagation::Propagator};
 //!
-//! let layer = TraceLayer::new().with_propagator(TextMapCompositePropagator::new(vec![]));
-//! # let _ = layer;
+//! let both = Propagator::named(["tracecontext", "b3"])?;
+//! let server = TraceLayer::new().with_propagator(both.clone());
+//! let client = ClientTraceLayer::new().with_propagator(both);
+//! # let _ = (server, client);
+//! # Ok::<(), tower_telemetry::BuildError>(())
 //! ```
+//!
+//! # Who is believed
+//!
+//! What is malformed is as good as absent, and what is not well-formed is never sent on; a header
+//! that may come once and comes twice is malformed. Work is bounded whatever comes in: each
+//! propagator says how much it reads. Nothing is logged. Whether a stranger's well-formed headers are
+//! believed is [the server layer's](crate::server#trust) to say, and where ours go [the client
+//! layer's](crate::client#where-context-may-go).
+//!
+//! # What a span does not hold
+//!
+//! OpenTelemetry's `SpanContext` has no place for some of what is received: keys of `tracestate`
+//! that only Level 2 allows, B3's debug flag, a decision that was left to others. And a span that is
+//! sampled out loses the flags of its parent. All that is in the Context beside the span, for
+//! everything in the same trace, and is written again when a span of that trace is injected: so it
+//! gets through spans that this crate knows nothing of. What a sampler says of a span wins over it.
+//!
+//! Level 2's [random] flag is sent with what was received with it, and with traces that a layer with
+//! a [`Telemetry`](crate::Telemetry) begins, whose ids are random, if all of its propagators are of
+//! this module: others may use the bit for something else.
+//!
+//! # Programs
+//!
+//! [`Environment`] carries the same from one program to the next, for batch jobs and command lines.
+//!
+//! # Cost
+//!
+//! Beside OpenTelemetry's propagators with opentelemetry-http's carriers, in the same run, as
+//! `scripts/cost` counts it (instructions) and `tests/allocations.rs` (allocations):
+//!
+//! | | instructions | allocations |
+//! |---|---|---|
+//! | nothing to extract | 243 of 516 | 0 of 0 |
+//! | extract a `traceparent` | 1232 of 3698 | 1 of 2 |
+//! | extract it with two members of `tracestate` | 3769 of 7126 | 6 of 11 |
+//! | inject | 1108 of 6281 | 1 of 7 |
+//!
+//! Of the third, 1991 instructions and all allocations are what OpenTelemetry's types take to hold it.
 //!
 //! [`TextMapPropagator`]: opentelemetry::propagation::TextMapPropagator
+//! [random]: https://www.w3.org/TR/trace-context-2/#random-trace-id-flag
 
 pub use self::{
     b3::B3, baggage::Baggage, environment::Environment, jaeger::Jaeger, propagator::Propagator,

@@ -1,6 +1,6 @@
 //! The propagator a layer uses: a list of formats that it was given, or the global propagator.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{any::Any, fmt, mem, sync::Arc};
 
 use http::HeaderMap;
 use opentelemetry::{
@@ -213,15 +213,15 @@ impl Propagator {
                 inject_foreign(global, cx, headers, part);
             }),
             Which::Given(list) => {
-                let mut encodings = 0;
+                let has_span = cx.span().span_context().is_valid();
+                let mut is_cleared = false;
                 for member in &list.members {
                     match member {
                         Member::Known(format) => {
-                            encodings += u8::from(format.has_encodings());
-                            // Of several that were asked for, none takes another away.
-                            if format.has_encodings()
-                                && encodings == 1
-                                && cx.span().span_context().is_valid()
+                            // Of two encodings of one format neither takes the other away.
+                            if has_span
+                                && format.has_encodings()
+                                && !mem::replace(&mut is_cleared, true)
                             {
                                 format.clear(headers);
                             }

@@ -18,9 +18,7 @@ use crate::{
 ///
 /// Whoever can reach a service can send it headers. Among services of one's own these make one
 /// trace of many spans; from strangers they decide over the sampling of a service that is not
-/// theirs, and put their baggage into its calls. (Baggage is read by a propagator for it, which
-/// [`TraceContext`](crate::propagation::TraceContext), the default, is not.) A public edge is one
-/// line:
+/// theirs, and put their baggage before its handlers. A public edge is one line:
 ///
 /// ```
 /// use http::Request;

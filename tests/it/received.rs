@@ -19,9 +19,14 @@ use tower_telemetry::{
 use crate::support::headers::{SPAN, TRACE, lines, map};
 
 /// What a handler sends on that has so many spans of its own, made with `tracer`.
-fn sent_on<T>(layer: &TraceLayer, tracer: T, depth: usize, received: &[(&str, &str)]) -> Vec<String>
+fn sent_on<T>(
+    layer: &TraceLayer,
+    tracer: &T,
+    depth: usize,
+    received: &[(&str, &str)],
+) -> Vec<String>
 where
-    T: Tracer + Clone + Send + Sync,
+    T: Tracer,
     T::Span: Send + Sync + 'static,
 {
     let inner = service_fn(|_: Request<()>| {
@@ -74,7 +79,7 @@ fn the_random_flag_goes_on_whatever_becomes_of_the_spans() {
         let tracer = telemetry.tracer_provider().tracer("own");
         let parent = format!("00-{TRACE}-{SPAN}-{received}");
         for depth in 0..3 {
-            let sent = sent_on(&layer, tracer.clone(), depth, &[("traceparent", &parent)]);
+            let sent = sent_on(&layer, &tracer, depth, &[("traceparent", &parent)]);
             assert!(sent[0].contains(TRACE) && !sent[0].contains(SPAN));
             assert_eq!(flags(&sent), expected, "received {received}, {depth} own");
         }
@@ -87,7 +92,7 @@ fn a_trace_that_begins_here_says_that_its_id_is_random_if_that_is_known() {
     let tracer = known.tracer_provider().tracer("own");
     let layer = TraceLayer::new().with_telemetry(&known);
     for depth in 0..3 {
-        assert_eq!(flags(&sent_on(&layer, tracer.clone(), depth, &[])), "03");
+        assert_eq!(flags(&sent_on(&layer, &tracer, depth, &[])), "03");
     }
     // The spans are as complete as any.
     let spans = exporter.get_finished_spans().unwrap();
@@ -96,7 +101,7 @@ fn a_trace_that_begins_here_says_that_its_id_is_random_if_that_is_known() {
     }));
     let (off, _) = telemetry(SamplerBuilder::new().with_always_off());
     let layer = TraceLayer::new().with_telemetry(&off);
-    assert_eq!(flags(&sent_on(&layer, tracer.clone(), 0, &[])), "02");
+    assert_eq!(flags(&sent_on(&layer, &tracer, 0, &[])), "02");
 
     // To somebody else's propagator the flag may mean something else.
     let foreign = Telemetry::builder()
@@ -107,12 +112,12 @@ fn a_trace_that_begins_here_says_that_its_id_is_random_if_that_is_known() {
         .build()
         .unwrap();
     let layer = TraceLayer::new().with_telemetry(&foreign);
-    assert_eq!(flags(&sent_on(&layer, tracer.clone(), 0, &[])), "01");
+    assert_eq!(flags(&sent_on(&layer, &tracer, 0, &[])), "01");
     // And somebody else's ids may be anything.
     let provider = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).build();
     let layer =
         TraceLayer::new().with_tracer_provider(&provider).with_propagator(TraceContext::new());
-    assert_eq!(flags(&sent_on(&layer, tracer, 0, &[])), "01");
+    assert_eq!(flags(&sent_on(&layer, &tracer, 0, &[])), "01");
 }
 
 /// Writes its threshold, as a probability sampler does, and drops a member.
@@ -159,7 +164,7 @@ fn what_a_sampler_changes_wins_over_what_was_received() {
                 ("tracestate", "a@@b=1,gone=2"),
                 ("tracestate", "ot=rv:1,c=3"),
             ];
-            let sent = sent_on(&layer, tracer.clone(), depth, &received);
+            let sent = sent_on(&layer, &tracer, depth, &received);
             let sampled = decision == SamplingDecision::RecordAndSample;
             assert_eq!(flags(&sent), if sampled { "03" } else { "02" }, "{decision:?}");
             assert_eq!(sent[1], "tracestate: ot=th:8,a@@b=1,c=3", "{decision:?}");
