@@ -11,16 +11,13 @@ use opentelemetry::{
     trace::{Span, SpanBuilder, SpanContext, TraceContextExt, TraceState, Tracer, TracerProvider},
 };
 
-use crate::{
-    flagged::Flagged,
-    propagation::received::{RANDOM, with_unsampled},
-    scope::scope,
-};
+use crate::{flagged::Flagged, propagation::received::with_unsampled, scope::scope};
 
 /// Starts spans; implemented for every [`Tracer`], so that a concrete one is used as it is.
 pub(crate) trait StartSpan: Send + Sync {
-    /// Starts a span as a child of the span in `parent_cx`.
-    fn start(&self, builder: SpanBuilder, parent_cx: &Context) -> Started;
+    /// Starts a span as a child of the span in `parent_cx`; one that begins a trace with these flags,
+    /// too.
+    fn start(&self, builder: SpanBuilder, parent_cx: &Context, of_roots: TraceFlags) -> Started;
 
     /// Whether the builder should bring its attributes, or had better wait and see if the span
     /// records. A tracer wants them if its sampler or its processors may look; that is the default,
@@ -51,47 +48,30 @@ where
     T: Tracer + Send + Sync,
     T::Span: Send + Sync + 'static,
 {
-    fn start(&self, builder: SpanBuilder, parent_cx: &Context) -> Started {
-        start(self, TraceFlags::NOT_SAMPLED, builder, parent_cx)
-    }
-}
-
-/// Starts a span on a tracer that makes ids [at random](RANDOM), and has a new trace say so.
-pub(crate) fn start_random<T>(tracer: &T, builder: SpanBuilder, parent_cx: &Context) -> Started
-where
-    T: Tracer,
-    T::Span: Send + Sync + 'static,
-{
-    let is_root = !parent_cx.span().span_context().is_valid();
-    let flags = if is_root { RANDOM } else { TraceFlags::NOT_SAMPLED };
-    start(tracer, flags, builder, parent_cx)
-}
-
-/// Starts a span that has these flags, too.
-fn start<T>(tracer: &T, flags: TraceFlags, builder: SpanBuilder, parent_cx: &Context) -> Started
-where
-    T: Tracer,
-    T::Span: Send + Sync + 'static,
-{
-    // Not `Tracer::start`: that one runs sampler and processors inside a borrow of the thread's
-    // current Context, where they panic if they attach one themselves.
-    let span = tracer.build_with_context(builder, parent_cx);
-    let fresh = is_fresh(span.span_context(), parent_cx);
-    let recording = span.is_recording();
-    let cx = if recording {
-        if flags == TraceFlags::NOT_SAMPLED {
-            parent_cx.with_span(span)
+    fn start(&self, builder: SpanBuilder, parent_cx: &Context, of_roots: TraceFlags) -> Started {
+        let is_root = !parent_cx.span().span_context().is_valid();
+        let flags = if is_root { of_roots } else { TraceFlags::NOT_SAMPLED };
+        // Not `Tracer::start`: that one runs sampler and processors inside a borrow of the
+        // thread's current Context, where they panic if they attach one themselves.
+        let span = self.build_with_context(builder, parent_cx);
+        let fresh = is_fresh(span.span_context(), parent_cx);
+        let recording = span.is_recording();
+        let cx = if recording {
+            if flags == TraceFlags::NOT_SAMPLED {
+                parent_cx.with_span(span)
+            } else {
+                parent_cx.with_span(Flagged::new(span, flags))
+            }
+        } else if fresh {
+            // Only the ids matter from here on, and they are cheaper than a span that does
+            // nothing.
+            with_unsampled(parent_cx, span.span_context(), flags)
         } else {
-            parent_cx.with_span(Flagged::new(span, flags))
-        }
-    } else if fresh {
-        // Only the ids matter from here on, and they are cheaper than a span that does nothing.
-        with_unsampled(parent_cx, span.span_context(), flags)
-    } else {
-        // The provider is shut down, or the Context suppressed.
-        return Started::nothing(parent_cx.clone());
-    };
-    Started { cx, recording, fresh }
+            // The provider is shut down, or the Context suppressed.
+            return Started::nothing(parent_cx.clone());
+        };
+        Started { cx, recording, fresh }
+    }
 }
 
 fn is_fresh(span: &SpanContext, parent_cx: &Context) -> bool {
@@ -107,7 +87,11 @@ pub(crate) enum TracerSource {
     /// then it is asked for anew with each request, so that a layer may be built, and may even
     /// serve, before the provider is set.
     Global(OnceLock<Arc<dyn StartSpan>>),
-    Given(Arc<dyn StartSpan>),
+    Given {
+        tracer: Arc<dyn StartSpan>,
+        /// What a trace that begins here says of itself.
+        of_roots: TraceFlags,
+    },
 }
 
 impl TracerSource {
@@ -121,17 +105,20 @@ impl TracerSource {
         P::Tracer: Send + Sync + 'static,
         <P::Tracer as Tracer>::Span: Send + Sync + 'static,
     {
-        Self::Given(Arc::new(provider.tracer_with_scope(scope())))
+        let tracer = Arc::new(provider.tracer_with_scope(scope()));
+        Self::Given { tracer, of_roots: TraceFlags::NOT_SAMPLED }
     }
 
     /// The tracer of this request; none if there is no provider that makes spans.
     pub(crate) fn of_request(&self) -> Option<OfRequest<'_>> {
         let kept = match self {
-            Self::Given(tracer) => return Some(OfRequest::Known(tracer.as_ref())),
+            Self::Given { tracer, of_roots } => {
+                return Some(OfRequest::Known(tracer.as_ref(), *of_roots));
+            }
             Self::Global(kept) => kept,
         };
         if let Some(tracer) = kept.get() {
-            return Some(OfRequest::Known(tracer.as_ref()));
+            return Some(OfRequest::Known(tracer.as_ref(), TraceFlags::NOT_SAMPLED));
         }
         let tracer = global::tracer_with_scope(scope());
         (!is_noop(&tracer)).then_some(OfRequest::Asked { tracer, kept })
@@ -140,7 +127,7 @@ impl TracerSource {
 
 /// The tracer that one request's span is to be started on.
 pub(crate) enum OfRequest<'a> {
-    Known(&'a dyn StartSpan),
+    Known(&'a dyn StartSpan, TraceFlags),
     /// The global one, to be kept if it really makes a span: it may have been shut down.
     Asked {
         tracer: BoxedTracer,
@@ -151,16 +138,17 @@ pub(crate) enum OfRequest<'a> {
 impl OfRequest<'_> {
     pub(crate) fn wants_start_attributes(&self, parent_cx: &Context) -> bool {
         match self {
-            Self::Known(tracer) => tracer.wants_start_attributes(parent_cx),
+            Self::Known(tracer, _) => tracer.wants_start_attributes(parent_cx),
             Self::Asked { .. } => true,
         }
     }
 
     pub(crate) fn start(self, builder: SpanBuilder, parent_cx: &Context) -> Started {
         match self {
-            Self::Known(tracer) => tracer.start(builder, parent_cx),
+            Self::Known(tracer, of_roots) => tracer.start(builder, parent_cx, of_roots),
             Self::Asked { tracer, kept } => {
-                let started = StartSpan::start(&tracer, builder, parent_cx);
+                let none = TraceFlags::NOT_SAMPLED;
+                let started = StartSpan::start(&tracer, builder, parent_cx, none);
                 if started.fresh {
                     kept.get_or_init(|| Arc::new(tracer));
                 }
@@ -192,7 +180,7 @@ impl fmt::Debug for TracerSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Global(_) => "global",
-            Self::Given(_) => "given",
+            Self::Given { .. } => "given",
         })
     }
 }

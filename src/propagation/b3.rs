@@ -19,10 +19,11 @@ use crate::propagation::{
 /// taken away, so that there are not two truths. Without a span nothing is written.
 ///
 /// Ids are in lower case; a trace id of 16 digits is [padded with zeros][64]. Debug is kept for the
-/// whole trace and means sampled. Where the caller has left the decision to others, OpenTelemetry
-/// has no word for it: samplers take it for not sampled, and a span that is only passed on goes
-/// without a decision again. A decision without ids names no parent. The caller's parent is neither
-/// read nor written.
+/// whole trace and means sampled. Where the caller has left the decision to others, the sampler of a
+/// [`SamplerBuilder`](crate::SamplerBuilder) makes it, as for a trace that begins here; any other
+/// takes it for not sampled, since OpenTelemetry has no word for it. A span that is only passed on
+/// goes without a decision again. A decision without ids names no parent. The caller's parent is
+/// neither read nor written.
 ///
 /// [B3]: https://github.com/openzipkin/b3-propagation
 /// [otel]: https://opentelemetry.io/docs/specs/otel/context/api-propagators/#b3-requirements

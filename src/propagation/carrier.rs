@@ -78,7 +78,8 @@ impl Source for HeaderMap {
 impl Target for HeaderMap {
     fn set(&mut self, name: &'static HeaderName, value: Vec<u8>) {
         if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
-            self.insert(name, value);
+            // A map that is full takes nothing more.
+            let _ = self.try_insert(name, value);
         }
     }
 
@@ -86,7 +87,7 @@ impl Target for HeaderMap {
         let name = HeaderName::try_from(name);
         let value = HeaderValue::from_maybe_shared(Bytes::from(value));
         if let (Ok(name), Ok(value)) = (name, value) {
-            self.insert(name, value);
+            let _ = self.try_insert(name, value);
         }
     }
 

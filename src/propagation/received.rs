@@ -97,6 +97,14 @@ impl Decision {
     }
 }
 
+/// Whether the caller has left it to others, and so to us, whether its trace is sampled.
+#[cfg(feature = "sdk")]
+pub(crate) fn is_undecided(parent_cx: &Context) -> bool {
+    let parent = parent_cx.span();
+    let parent = parent.span_context();
+    parent.is_remote() && Decision::of(parent_cx, parent) == Decision::Undecided
+}
+
 /// The Context with a remote span in it, and what else was received.
 ///
 /// Of two formats that name the same span, the second adds to what the first has said.

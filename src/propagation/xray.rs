@@ -16,9 +16,9 @@ use crate::propagation::{
 
 /// The [format of AWS X-Ray][xray]: `Root=1-{8 digits}-{24 digits};Parent={16 digits};Sampled=1`.
 ///
-/// Fields may come in any order. `Sampled=?`, and none, leave the decision to others: samplers take
-/// it for not sampled, since OpenTelemetry has no word for it, and a span that is only passed on
-/// goes on with `?`. `Lineage`, by which Lambda finds loops, goes along with the trace. Other
+/// Fields may come in any order. `Sampled=?`, and none, leave the decision to others: the sampler of
+/// a [`SamplerBuilder`](crate::SamplerBuilder) makes it, any other takes it for not sampled, and a
+/// span that is only passed on goes on with `?`. `Lineage`, by which Lambda finds loops, goes along with the trace. Other
 /// fields, `Self` among them, do not. A root without a parent, as a load balancer begins a trace,
 /// names no span, so the trace begins here.
 ///

@@ -7,7 +7,7 @@ use std::{
 };
 
 use opentelemetry::{
-    Context, global,
+    Context, TraceFlags, global,
     trace::{SpanBuilder, TracerProvider},
 };
 use opentelemetry_sdk::{
@@ -19,11 +19,11 @@ use opentelemetry_sdk::{
 use crate::{
     error::Warning,
     instrumentation::Instrumentation,
-    propagation::Propagator,
+    propagation::{Propagator, received::RANDOM},
     providers::Providers,
     scope::scope,
     sdk::{ExportError, Sampler, TelemetryBuilder, processor::fan_out::FanOut},
-    tracer::{StartSpan, Started, TracerSource, start_random},
+    tracer::{StartSpan, Started, TracerSource},
 };
 
 /// The set-up of a program's telemetry: who sends it, which traces are recorded, where they go.
@@ -187,13 +187,16 @@ impl From<&Telemetry> for Providers {
         let sampler = telemetry.sampler.clone();
         let observed = telemetry.fan_out.has_foreign();
         Self {
-            tracer: TracerSource::Given(Arc::new(KnownTracer {
-                tracer,
-                sampler,
-                observed,
-                // The flag for it means something else to some of others' propagators.
-                tells_random_ids: telemetry.propagator.is_ours(),
-            })),
+            tracer: TracerSource::Given {
+                tracer: Arc::new(KnownTracer { tracer, sampler, observed }),
+                // The SDK's ids are random. To some of others' propagators the flag means something
+                // else.
+                of_roots: if telemetry.propagator.is_ours() {
+                    RANDOM
+                } else {
+                    TraceFlags::NOT_SAMPLED
+                },
+            },
             propagator: telemetry.propagator.clone(),
             instrumentation: telemetry.instrumentation.clone(),
             // They are the telemetry's, which has logged them.
@@ -208,17 +211,11 @@ struct KnownTracer {
     sampler: Sampler,
     /// Whether a processor that is not ours sees spans start.
     observed: bool,
-    /// Whether a new trace says that its id is random, as the SDK's are.
-    tells_random_ids: bool,
 }
 
 impl StartSpan for KnownTracer {
-    fn start(&self, builder: SpanBuilder, parent_cx: &Context) -> Started {
-        if self.tells_random_ids {
-            start_random(&self.tracer, builder, parent_cx)
-        } else {
-            StartSpan::start(&self.tracer, builder, parent_cx)
-        }
+    fn start(&self, builder: SpanBuilder, parent_cx: &Context, of_roots: TraceFlags) -> Started {
+        StartSpan::start(&self.tracer, builder, parent_cx, of_roots)
     }
 
     fn wants_start_attributes(&self, parent_cx: &Context) -> bool {

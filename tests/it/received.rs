@@ -175,3 +175,44 @@ fn what_a_sampler_changes_wins_over_what_was_received() {
         }
     }
 }
+
+#[test]
+fn a_decision_that_was_left_to_others_is_the_samplers() {
+    let single = format!("{TRACE}-{SPAN}");
+    let root = format!("Root=1-{}-{};Parent={SPAN}", &TRACE[..8], &TRACE[8..]);
+    let unknown = format!("{root};Sampled=?");
+    let denied = format!("{single}-0");
+    for (sampler, recorded) in [
+        (SamplerBuilder::new(), true),
+        (SamplerBuilder::new().with_always_off(), false),
+        (SamplerBuilder::new().with_ratio(1.0), true),
+    ] {
+        for (lines, recorded) in [
+            ([("b3", &single)], recorded),
+            ([("x-amzn-trace-id", &root)], recorded),
+            ([("x-amzn-trace-id", &unknown)], recorded),
+            // What was decided is followed.
+            ([("b3", &denied)], false),
+        ] {
+            let exporter = InMemorySpanExporter::default();
+            let telemetry = Telemetry::builder()
+                .with_environment([("", ""); 0])
+                .with_sampler(sampler.clone())
+                .with_propagators(["b3", "xray"])
+                .with_span_processor(SimpleSpanProcessor::new(exporter.clone()))
+                .build()
+                .unwrap();
+            let layer = TraceLayer::new().with_telemetry(&telemetry);
+            let tracer = telemetry.tracer_provider().tracer("own");
+            let lines = lines.map(|(name, value)| (name, value.as_str()));
+            for depth in 0..2 {
+                let sent = sent_on(&layer, &tracer, depth, &lines);
+                assert!(sent[0].contains(TRACE));
+                assert_eq!(flags(&sent), if recorded { "01" } else { "00" }, "{lines:?}");
+            }
+            let spans = exporter.get_finished_spans().unwrap();
+            assert_eq!(spans.is_empty(), !recorded);
+            assert!(spans.iter().all(|span| !span.attributes.is_empty() || span.name == "own"));
+        }
+    }
+}

@@ -93,7 +93,9 @@ impl SamplerBuilder {
     }
 
     /// Follows the parent's decision where there is a parent, as is the default: a request of a
-    /// trace that is recorded is recorded, one of a trace that is not is not.
+    /// trace that is recorded is recorded, one of a trace that is not is not. A caller that has left
+    /// the decision to others, as [B3](crate::propagation::B3) and
+    /// [X-Ray](crate::propagation::XRay) can say, is no parent to follow.
     pub fn with_parent(mut self) -> Self {
         self.parent = Parent::Followed;
         self
@@ -125,9 +127,10 @@ impl SamplerBuilder {
         };
         Ok(match self.parent {
             Parent::Followed => Sampler::new(
-                Box::new(sdk::Sampler::parent_based(root)),
+                Box::new(sdk::Sampler::parent_based(root.clone())),
                 Forecast { root: root_forecast, follows_parent: true },
-            ),
+            )
+            .with_undecided(root),
             Parent::Ignored => {
                 Sampler::new(root, Forecast { root: root_forecast, follows_parent: false })
             }

@@ -6,10 +6,15 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SamplingResult, ShouldSample};
 
+use crate::propagation::received::is_undecided;
+
 /// What a [`SamplerBuilder`](crate::SamplerBuilder) builds: a sampler for any SDK tracer provider.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     decides: Box<dyn ShouldSample>,
+    /// Decides where a caller has left that to us, which to OpenTelemetry looks like a parent that
+    /// is not sampled.
+    undecided: Option<Box<dyn ShouldSample>>,
     forecast: Forecast,
 }
 
@@ -24,7 +29,12 @@ pub(super) struct Forecast {
 
 impl Sampler {
     pub(super) fn new(decides: Box<dyn ShouldSample>, forecast: Forecast) -> Self {
-        Self { decides, forecast }
+        Self { decides, undecided: None, forecast }
+    }
+
+    pub(super) fn with_undecided(mut self, root: Box<dyn ShouldSample>) -> Self {
+        self.undecided = Some(root);
+        self
     }
 
     /// Whether a span below `parent_cx` should have its attributes when it starts, and not only
@@ -41,8 +51,8 @@ impl Sampler {
         let parent = parent.span_context();
         let share = match self.forecast.follows_parent && parent.is_valid() {
             true if parent.is_sampled() => 1.0,
-            true => 0.0,
-            false => root,
+            true if !is_undecided(parent_cx) => 0.0,
+            _ => root,
         };
         share > if observed { 0.0 } else { 0.5 }
     }
@@ -58,7 +68,11 @@ impl ShouldSample for Sampler {
         attributes: &[KeyValue],
         links: &[Link],
     ) -> SamplingResult {
-        self.decides.should_sample(parent_context, trace_id, name, span_kind, attributes, links)
+        let decides = match &self.undecided {
+            Some(root) if parent_context.is_some_and(is_undecided) => root,
+            _ => &self.decides,
+        };
+        decides.should_sample(parent_context, trace_id, name, span_kind, attributes, links)
     }
 }
 
