@@ -1,7 +1,14 @@
 //! Several propagators as one, ours and others', by code and by name.
 
-use std::{process::Command, sync::Arc};
+use std::{
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{
     Context, KeyValue,
     baggage::BaggageExt,
@@ -287,4 +294,80 @@ fn names_are_those_that_a_variable_may_have() {
     let mixed = Environment::from_iter([("TRACEPARENT", "s3cret"), ("traceparent", "2")]);
     assert_eq!(mixed.keys(), ["TRACEPARENT"]);
     assert_eq!(format!("{mixed:?}"), r#"{"TRACEPARENT", "traceparent"}"#);
+}
+
+/// How many events `tracing` is told of in the meantime.
+fn events(job: impl FnOnce()) -> usize {
+    struct Counts(Arc<AtomicUsize>);
+
+    impl tracing::Subscriber for Counts {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+
+        fn enter(&self, _: &tracing::span::Id) {}
+
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    let count = Arc::new(AtomicUsize::new(0));
+    tracing::subscriber::with_default(Counts(Arc::clone(&count)), job);
+    count.load(Relaxed)
+}
+
+#[test]
+fn whatever_comes_in_nothing_is_logged() {
+    let long = "x".repeat(65_536);
+    let names = [
+        "traceparent",
+        "tracestate",
+        "baggage",
+        "b3",
+        "x-b3-traceid",
+        "x-b3-spanid",
+        "x-b3-sampled",
+        "x-b3-flags",
+        "uber-trace-id",
+        "uberctx-a",
+        "x-amzn-trace-id",
+    ];
+    let hostile = ["", "garbage", "=", ",", "%", ":::", ";;;", "\u{e9}", "\t", &long];
+    let read = |propagator: &Propagator| {
+        for value in hostile {
+            let lines: Vec<_> = names.iter().map(|name| (*name, value)).collect();
+            let cx = propagator.extract(&Context::new(), &map(&lines));
+            assert!(!cx.has_active_span());
+            propagator.inject(&cx, &mut map(&lines));
+        }
+    };
+    assert_eq!(events(|| read(&everything())), 0);
+    // Others do log, and what is in there with it.
+    assert_ne!(events(|| read(&Propagator::new(BaggagePropagator::new()))), 0);
+}
+
+#[test]
+fn a_map_that_is_full_stays_as_it_is() {
+    let mut headers = HeaderMap::new();
+    for at in 0.. {
+        let name: HeaderName = format!("x{at}").parse().unwrap();
+        if headers.try_insert(name, HeaderValue::from_static("y")).is_err() {
+            break;
+        }
+    }
+    let before = headers.len();
+    let cx = local(1, TraceState::NONE).with_baggage([KeyValue::new("a", "1")]);
+    everything().inject(&cx, &mut headers);
+    assert_eq!(headers.len(), before);
 }
