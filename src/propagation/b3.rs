@@ -142,7 +142,7 @@ fn read_single(value: &[u8]) -> Option<Found> {
         Some(_) => return None,
     };
     if let Some(parent) = parts.next() {
-        span_id(parent)?;
+        hex::span_id_of(parent)?;
     }
     parts.next().is_none().then_some((ids.0, ids.1, decision))
 }
@@ -168,12 +168,5 @@ fn read_multiple(from: &impl Source) -> Option<Found> {
 
 fn ids(trace: &[u8], span: &[u8]) -> Option<(TraceId, SpanId)> {
     let number = hex::lower(trace).filter(|_| matches!(trace.len(), 16 | 32))?;
-    let trace_id = TraceId::from(number);
-    (trace_id != TraceId::INVALID).then_some((trace_id, span_id(span)?))
-}
-
-fn span_id(digits: &[u8]) -> Option<SpanId> {
-    let number = hex::lower(digits).filter(|_| digits.len() == 16)?;
-    let span_id = SpanId::from(u64::try_from(number).ok()?);
-    (span_id != SpanId::INVALID).then_some(span_id)
+    Some((hex::trace_id(number)?, hex::span_id_of(span)?))
 }

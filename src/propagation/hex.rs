@@ -1,4 +1,23 @@
-//! Numbers as the formats spell them: hexadecimal digits of a fixed number, in lower case.
+//! Ids as the formats spell them: hexadecimal digits of a fixed number, in lower case.
+
+use opentelemetry::{SpanId, TraceId};
+
+/// A trace's id, [which is not zero][zero].
+///
+/// [zero]: https://opentelemetry.io/docs/specs/otel/trace/api/#spancontext
+pub(super) fn trace_id(number: u128) -> Option<TraceId> {
+    Some(TraceId::from(number)).filter(|id| *id != TraceId::INVALID)
+}
+
+/// A span's id, which is not zero either.
+pub(super) fn span_id(number: u64) -> Option<SpanId> {
+    Some(SpanId::from(number)).filter(|id| *id != SpanId::INVALID)
+}
+
+/// The same, of its 16 digits.
+pub(super) fn span_id_of(digits: &[u8]) -> Option<SpanId> {
+    span_id(lower_16(digits.try_into().ok()?)?)
+}
 
 /// The number that two digits spell. `from_str_radix` would take `+` and capitals, too.
 #[inline]

@@ -139,13 +139,13 @@ fn read(value: &[u8]) -> Option<(TraceId, SpanId, Decision)> {
     }
     let value: Cow<'_, [u8]> = percent_decode(value).into();
     let mut parts = value.split(|&byte| byte == b':');
-    let trace_id = TraceId::from(hex::any_case(parts.next()?)?);
+    let trace_id = hex::trace_id(hex::any_case(parts.next()?)?)?;
     let span_id = parts.next().filter(|digits| digits.len() <= 16).and_then(hex::any_case)?;
-    let span_id = SpanId::from(u64::try_from(span_id).ok()?);
+    let span_id = hex::span_id(u64::try_from(span_id).ok()?)?;
     let _deprecated = parts.next()?;
     let flags = parts.next().filter(|flags| flags.len() <= 2).and_then(hex::any_case)?;
     let flags = u8::try_from(flags).ok()?;
-    if parts.next().is_some() || trace_id == TraceId::INVALID || span_id == SpanId::INVALID {
+    if parts.next().is_some() {
         return None;
     }
     let decision = match (flags & DEBUG != 0, flags & SAMPLED != 0) {

@@ -73,6 +73,12 @@ enum Member {
     Foreign(Arc<dyn TextMapPropagator + Send + Sync>),
 }
 
+/// A member, or the global propagator.
+enum One<'a> {
+    Known(Format),
+    Foreign(&'a dyn TextMapPropagator),
+}
+
 impl Propagator {
     /// A handle to `propagator`, which may be one of this module or any other. Of a handle it is
     /// another handle to the same.
@@ -208,82 +214,67 @@ impl Propagator {
     }
 
     fn inject_part(&self, cx: &Context, headers: &mut HeaderMap, part: Part) {
-        match &self.0 {
-            Which::Global => global::get_text_map_propagator(|global| {
-                inject_foreign(global, cx, headers, part);
-            }),
-            Which::Given(list) => {
-                let has_span = cx.span().span_context().is_valid();
-                let mut is_cleared = false;
-                for member in &list.members {
-                    match member {
-                        Member::Known(format) => {
-                            // Of two encodings of one format neither takes the other away.
-                            if has_span
-                                && format.has_encodings()
-                                && !mem::replace(&mut is_cleared, true)
-                            {
-                                format.clear(headers);
-                            }
-                            format.inject(cx, headers, part);
-                        }
-                        Member::Foreign(foreign) => inject_foreign(&**foreign, cx, headers, part),
-                    }
+        let has_span = cx.span().span_context().is_valid();
+        let mut is_cleared = false;
+        self.for_each(|member| match member {
+            One::Known(format) => {
+                // Of two encodings of one format neither takes the other away.
+                if has_span && format.has_encodings() && !mem::replace(&mut is_cleared, true) {
+                    format.clear(headers);
                 }
+                format.inject(cx, headers, part);
             }
-        }
+            One::Foreign(foreign) => inject_foreign(foreign, cx, headers, part),
+        });
     }
 
     /// Takes baggage away, if that is for the propagators to write.
     pub(crate) fn clear_baggage(&self, headers: &mut HeaderMap) {
-        match &self.0 {
-            Which::Global => {
-                global::get_text_map_propagator(|global| clear_foreign_baggage(global, headers));
-            }
-            Which::Given(list) => {
-                for member in &list.members {
-                    match member {
-                        Member::Known(format) => format.clear_baggage(headers),
-                        Member::Foreign(foreign) => clear_foreign_baggage(&**foreign, headers),
-                    }
-                }
-            }
-        }
+        self.for_each(|member| match member {
+            One::Known(format) => format.clear_baggage(headers),
+            One::Foreign(foreign) => clear_foreign_baggage(foreign, headers),
+        });
+    }
+
+    /// Takes away whatever is in the propagators' fields.
+    pub(crate) fn clear(&self, headers: &mut HeaderMap) {
+        self.for_each(|member| match member {
+            One::Known(format) => format.clear(headers),
+            One::Foreign(foreign) => clear_foreign(foreign, headers),
+        });
     }
 
     /// Whether it writes anything, as OpenTelemetry's default does not.
     pub(crate) fn writes(&self) -> bool {
-        match &self.0 {
-            Which::Global => {
-                global::get_text_map_propagator(|global| global.fields().next().is_some())
-            }
-            Which::Given(list) => list.writes(),
-        }
+        let mut any = false;
+        self.for_each(|member| {
+            any = any
+                || match member {
+                    One::Known(_) => true,
+                    One::Foreign(foreign) => foreign.fields().next().is_some(),
+                };
+        });
+        any
     }
 
     /// Whether all of it is ours. Others may have a meaning of their own for some flags.
     #[cfg(feature = "sdk")]
     pub(crate) fn is_ours(&self) -> bool {
-        match &self.0 {
-            Which::Global => false,
-            Which::Given(list) => {
-                list.members.iter().all(|member| matches!(member, Member::Known(_)))
-            }
-        }
+        let mut ours = true;
+        self.for_each(|member| ours &= matches!(member, One::Known(_)));
+        ours
     }
 
-    /// Takes away whatever is in the propagators' fields.
-    pub(crate) fn clear(&self, headers: &mut HeaderMap) {
+    #[inline]
+    fn for_each(&self, mut each: impl FnMut(One<'_>)) {
         match &self.0 {
-            Which::Global => {
-                global::get_text_map_propagator(|global| clear_foreign(global, headers));
-            }
+            Which::Global => global::get_text_map_propagator(|global| each(One::Foreign(global))),
             Which::Given(list) => {
                 for member in &list.members {
-                    match member {
-                        Member::Known(format) => format.clear(headers),
-                        Member::Foreign(foreign) => clear_foreign(&**foreign, headers),
-                    }
+                    each(match member {
+                        Member::Known(format) => One::Known(*format),
+                        Member::Foreign(foreign) => One::Foreign(&**foreign),
+                    });
                 }
             }
         }
@@ -320,14 +311,6 @@ impl List {
     fn has(&self, format: Format) -> bool {
         let is = |member: &Member| matches!(member, Member::Known(known) if *known == format);
         self.members.iter().any(is)
-    }
-
-    /// The fields of one that is not ours may be others by now.
-    fn writes(&self) -> bool {
-        self.members.iter().any(|member| match member {
-            Member::Known(_) => true,
-            Member::Foreign(propagator) => propagator.fields().next().is_some(),
-        })
     }
 }
 
@@ -367,21 +350,10 @@ fn clear_foreign_baggage(propagator: &dyn TextMapPropagator, headers: &mut Heade
 
 impl TextMapPropagator for Propagator {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
-        match &self.0 {
-            Which::Global => {
-                global::get_text_map_propagator(|global| global.inject_context(cx, injector));
-            }
-            Which::Given(list) => {
-                for member in &list.members {
-                    match member {
-                        Member::Known(format) => {
-                            format.inject(cx, &mut Injecting(injector), Part::All);
-                        }
-                        Member::Foreign(propagator) => propagator.inject_context(cx, injector),
-                    }
-                }
-            }
-        }
+        self.for_each(|member| match member {
+            One::Known(format) => format.inject(cx, &mut Injecting(injector), Part::All),
+            One::Foreign(foreign) => foreign.inject_context(cx, injector),
+        });
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {

@@ -23,14 +23,9 @@ pub(super) fn parse(value: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
         (_, []) | (1.., [b'-', ..]) => {}
         _ => return None,
     }
-    let trace_id = TraceId::from(hex::lower_32(trace_id)?);
-    let span_id = SpanId::from(hex::lower_16(span_id.try_into().ok()?)?);
-    let flags = hex::lower_2([*f1, *f2])?;
-    (trace_id != TraceId::INVALID && span_id != SpanId::INVALID).then_some((
-        trace_id,
-        span_id,
-        known(TraceFlags::new(flags)),
-    ))
+    let trace_id = hex::trace_id(hex::lower_32(trace_id)?)?;
+    let flags = TraceFlags::new(hex::lower_2([*f1, *f2])?);
+    Some((trace_id, hex::span_id_of(span_id)?, known(flags)))
 }
 
 /// The field for a span, with these flags added.

@@ -4,7 +4,7 @@ use std::str;
 
 use http::HeaderName;
 use opentelemetry::{
-    Context, SpanId, TraceId,
+    Context, TraceId,
     trace::{TraceContextExt, TraceState},
 };
 
@@ -76,7 +76,7 @@ pub(super) fn extract(cx: &Context, from: &impl Source) -> Option<Context> {
         let (Some(name), Some(value)) = (halves.next(), halves.next()) else { continue };
         match name {
             b"Root" => root = Some(trace_id(value)?),
-            b"Parent" => parent = Some(span_id(value)?),
+            b"Parent" => parent = Some(hex::span_id_of(value)?),
             b"Sampled" => decision = sampled(value)?,
             b"Lineage" => lineage = self::lineage(value),
             _ => {}
@@ -122,14 +122,7 @@ fn trace_id(value: &[u8]) -> Option<TraceId> {
     if parts.next().is_some() || (version, time.len(), rest.len()) != (b"1", 8, 24) {
         return None;
     }
-    let trace_id = TraceId::from(hex::lower(time)? << 96 | hex::lower(rest)?);
-    (trace_id != TraceId::INVALID).then_some(trace_id)
-}
-
-fn span_id(value: &[u8]) -> Option<SpanId> {
-    let number = hex::lower(value).filter(|_| value.len() == 16)?;
-    let span_id = SpanId::from(u64::try_from(number).ok()?);
-    (span_id != SpanId::INVALID).then_some(span_id)
+    hex::trace_id(hex::lower(time)? << 96 | hex::lower(rest)?)
 }
 
 fn sampled(value: &[u8]) -> Option<Decision> {

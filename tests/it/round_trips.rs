@@ -11,7 +11,7 @@ use opentelemetry_http::HeaderExtractor;
 use proptest::{collection::vec, prelude::*};
 use tower_telemetry::propagation::{Environment, Propagator};
 
-use crate::support::headers::{baggage, lines};
+use crate::support::headers::{NAMES, baggage, lines};
 
 const FORMATS: [&str; 6] = ["tracecontext", "baggage", "b3", "b3multi", "jaeger", "xray"];
 
@@ -56,20 +56,7 @@ fn members() -> impl Strategy<Value = Vec<(String, String)>> {
 
 /// What comes near to a header of one of the formats.
 fn nearly() -> impl Strategy<Value = (HeaderName, HeaderValue)> {
-    let name = prop::sample::select(vec![
-        "traceparent",
-        "tracestate",
-        "baggage",
-        "b3",
-        "x-b3-traceid",
-        "x-b3-spanid",
-        "x-b3-sampled",
-        "x-b3-flags",
-        "uber-trace-id",
-        "uberctx-a",
-        "uberctx-b",
-        "x-amzn-trace-id",
-    ]);
+    let name = prop::sample::select(NAMES.as_slice());
     let value = prop_oneof![
         "[0f][0-9a-f]-[0-9a-f]{31,33}-[0-9a-f]{15,17}-0[0-3](-.{0,5})?",
         "([ \t]{0,2}[a-z0-9@*]{0,4}=[ -~]{0,5}[ \t]{0,2},){0,40}[a-z]=[a-z]",

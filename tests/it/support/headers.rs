@@ -14,6 +14,22 @@ use tower_telemetry::propagation::Propagator;
 pub(crate) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 pub(crate) const SPAN: &str = "b7ad6b7169203331";
 
+/// What all formats read, with one of Jaeger's for baggage.
+pub(crate) const NAMES: [&str; 12] = [
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-sampled",
+    "x-b3-flags",
+    "uber-trace-id",
+    "uberctx-a",
+    "uberctx-b",
+    "x-amzn-trace-id",
+];
+
 pub(crate) fn map<N: AsRef<[u8]>, V: AsRef<[u8]>>(lines: &[(N, V)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
