@@ -14,7 +14,7 @@ use opentelemetry::{
 use crate::{
     error::BuildError,
     propagation::{
-        carrier::{BAGGAGE, Extracting, Injecting, Lines, Written},
+        carrier::{Extracting, Injecting, Lines, Written},
         format::{Format, Part},
         names,
     },
@@ -336,15 +336,20 @@ fn inject_foreign(
 }
 
 fn clear_foreign(propagator: &dyn TextMapPropagator, headers: &mut HeaderMap) {
+    clear_foreign_baggage(propagator, headers);
     for field in propagator.fields() {
         headers.remove(field);
     }
 }
 
+/// By what the propagator writes beside it, since headers of Jaeger's baggage are nobody's fields.
 fn clear_foreign_baggage(propagator: &dyn TextMapPropagator, headers: &mut HeaderMap) {
-    let writes_baggage = |field: &str| field.eq_ignore_ascii_case(BAGGAGE.as_str());
-    if headers.contains_key(&BAGGAGE) && propagator.fields().any(writes_baggage) {
-        headers.remove(&BAGGAGE);
+    for format in [Format::Baggage, Format::Jaeger] {
+        let is_one =
+            |field: &str| format.fields().iter().any(|ours| ours.eq_ignore_ascii_case(field));
+        if propagator.fields().any(is_one) {
+            format.clear_baggage(headers);
+        }
     }
 }
 

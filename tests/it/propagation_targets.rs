@@ -15,7 +15,7 @@ use tower::Layer;
 use tower_telemetry::{
     ClientTraceLayer, PropagationLayer,
     client::{PropagationTargets, RequestHead},
-    propagation::TraceContext,
+    propagation::{Propagator, TraceContext},
 };
 
 use crate::support::{
@@ -346,4 +346,27 @@ fn baggage_goes_nowhere_that_one_of_two_layers_does_not_allow() {
     let request = Request::get("http://stranger/").body(()).unwrap();
     let arrived = received(&tower::ServiceBuilder::new().layer(outer).layer(inner), &request);
     assert_eq!(arrived.map(|headers| lines(&headers, "baggage").len()), [0, 0]);
+}
+
+#[test]
+fn baggage_of_any_format_stays_at_home_whoever_writes_it() {
+    let names = ["tracecontext", "baggage", "b3", "b3multi", "jaeger", "xray"];
+    let all = Propagator::named(names).unwrap();
+    let in_a_box: fn(Propagator) -> TextMapCompositePropagator =
+        |all| TextMapCompositePropagator::new(vec![Box::new(all)]);
+    let mut request = used("http://inventory/items/42");
+    request.headers_mut().insert("uberctx-secret", HeaderValue::from_static("1"));
+    let carried = ["baggage", "uberctx-tenant", "uberctx-secret"];
+    let spans = ["traceparent", "b3", "x-b3-traceid", "uber-trace-id", "x-amzn-trace-id"];
+    let ours = Layers::new().with(|| all.clone());
+    let foreign = Layers::new().with(|| in_a_box(all.clone()));
+    for layers in [ours, foreign] {
+        assert_eq!(layers.lines(&request, carried), [0, 0, 0]);
+        assert_eq!(layers.lines(&request, spans), [1; 5]);
+        let allowed = layers.clone().baggage_to(&PropagationTargets::everywhere());
+        assert_eq!(allowed.lines(&request, carried), [1, 1, 0]);
+        let nowhere = allowed.to(&PropagationTargets::nowhere());
+        assert_eq!(nowhere.lines(&request, carried), [0, 0, 0]);
+        assert_eq!(nowhere.lines(&request, spans), [0; 5]);
+    }
 }
