@@ -11,13 +11,19 @@ use opentelemetry::{
     trace::{Span, SpanBuilder, SpanContext, TraceContextExt, TraceState, Tracer, TracerProvider},
 };
 
-use crate::{flagged::Flagged, propagation::received::with_unsampled, scope::scope};
+use crate::{
+    flagged::Flagged,
+    propagation::{
+        Propagator,
+        received::{RANDOM, keep_random, with_unsampled},
+    },
+    scope::scope,
+};
 
 /// Starts spans; implemented for every [`Tracer`], so that a concrete one is used as it is.
 pub(crate) trait StartSpan: Send + Sync {
-    /// Starts a span as a child of the span in `parent_cx`; one that begins a trace with these flags,
-    /// too.
-    fn start(&self, builder: SpanBuilder, parent_cx: &Context, of_roots: TraceFlags) -> Started;
+    /// Starts a span as a child of the span in `parent_cx`.
+    fn start(&self, builder: SpanBuilder, parent_cx: &Context, known: Known) -> Started;
 
     /// Whether the builder should bring its attributes, or had better wait and see if the span
     /// records. A tracer wants them if its sampler or its processors may look; that is the default,
@@ -25,6 +31,15 @@ pub(crate) trait StartSpan: Send + Sync {
     fn wants_start_attributes(&self, _parent_cx: &Context) -> bool {
         true
     }
+}
+
+/// What is known of a tracer that it does not say itself. By default nothing is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Known {
+    /// Its trace ids are [random](RANDOM), and a trace that begins here is to say so.
+    pub(crate) has_random_ids: bool,
+    /// It samples whatever is below a sampled span, so that no span there loses its flags.
+    pub(crate) follows_parents: bool,
 }
 
 /// A span that has started, in the Context that is to be current while it runs.
@@ -48,20 +63,21 @@ where
     T: Tracer + Send + Sync,
     T::Span: Send + Sync + 'static,
 {
-    fn start(&self, builder: SpanBuilder, parent_cx: &Context, of_roots: TraceFlags) -> Started {
+    fn start(&self, builder: SpanBuilder, parent_cx: &Context, known: Known) -> Started {
         let is_root = !parent_cx.span().span_context().is_valid();
-        let flags = if is_root { of_roots } else { TraceFlags::NOT_SAMPLED };
+        let flags = if is_root && known.has_random_ids { RANDOM } else { TraceFlags::NOT_SAMPLED };
         // Not `Tracer::start`: that one runs sampler and processors inside a borrow of the
         // thread's current Context, where they panic if they attach one themselves.
         let span = self.build_with_context(builder, parent_cx);
         let fresh = is_fresh(span.span_context(), parent_cx);
         let recording = span.is_recording();
         let cx = if recording {
-            if flags == TraceFlags::NOT_SAMPLED {
+            let cx = if flags == TraceFlags::NOT_SAMPLED {
                 parent_cx.with_span(span)
             } else {
                 parent_cx.with_span(Flagged::new(span, flags))
-            }
+            };
+            if known.follows_parents { cx } else { keep_random(cx) }
         } else if fresh {
             // Only the ids matter from here on, and they are cheaper than a span that does
             // nothing.
@@ -89,8 +105,7 @@ pub(crate) enum TracerSource {
     Global(OnceLock<Arc<dyn StartSpan>>),
     Given {
         tracer: Arc<dyn StartSpan>,
-        /// What a trace that begins here says of itself.
-        of_roots: TraceFlags,
+        known: Known,
     },
 }
 
@@ -106,19 +121,22 @@ impl TracerSource {
         <P::Tracer as Tracer>::Span: Send + Sync + 'static,
     {
         let tracer = Arc::new(provider.tracer_with_scope(scope()));
-        Self::Given { tracer, of_roots: TraceFlags::NOT_SAMPLED }
+        Self::Given { tracer, known: Known::default() }
     }
 
     /// The tracer of this request; none if there is no provider that makes spans.
-    pub(crate) fn of_request(&self) -> Option<OfRequest<'_>> {
+    ///
+    /// To `propagator` the flag for random ids may mean something else, if it is not ours.
+    pub(crate) fn of_request(&self, propagator: &Propagator) -> Option<OfRequest<'_>> {
         let kept = match self {
-            Self::Given { tracer, of_roots } => {
-                return Some(OfRequest::Known(tracer.as_ref(), *of_roots));
+            Self::Given { tracer, known } => {
+                let has_random_ids = known.has_random_ids && propagator.is_ours();
+                return Some(OfRequest::Known(tracer.as_ref(), Known { has_random_ids, ..*known }));
             }
             Self::Global(kept) => kept,
         };
         if let Some(tracer) = kept.get() {
-            return Some(OfRequest::Known(tracer.as_ref(), TraceFlags::NOT_SAMPLED));
+            return Some(OfRequest::Known(tracer.as_ref(), Known::default()));
         }
         let tracer = global::tracer_with_scope(scope());
         (!is_noop(&tracer)).then_some(OfRequest::Asked { tracer, kept })
@@ -127,7 +145,7 @@ impl TracerSource {
 
 /// The tracer that one request's span is to be started on.
 pub(crate) enum OfRequest<'a> {
-    Known(&'a dyn StartSpan, TraceFlags),
+    Known(&'a dyn StartSpan, Known),
     /// The global one, to be kept if it really makes a span: it may have been shut down.
     Asked {
         tracer: BoxedTracer,
@@ -145,10 +163,9 @@ impl OfRequest<'_> {
 
     pub(crate) fn start(self, builder: SpanBuilder, parent_cx: &Context) -> Started {
         match self {
-            Self::Known(tracer, of_roots) => tracer.start(builder, parent_cx, of_roots),
+            Self::Known(tracer, known) => tracer.start(builder, parent_cx, known),
             Self::Asked { tracer, kept } => {
-                let none = TraceFlags::NOT_SAMPLED;
-                let started = StartSpan::start(&tracer, builder, parent_cx, none);
+                let started = StartSpan::start(&tracer, builder, parent_cx, Known::default());
                 if started.fresh {
                     kept.get_or_init(|| Arc::new(tracer));
                 }

@@ -75,7 +75,7 @@ fn start<R: OutgoingRequest>(
     resend_count: Option<u32>,
     written: bool,
 ) -> Result<Arc<Live>, Started> {
-    let Some(tracer) = config.providers.tracer.of_request() else {
+    let Some(tracer) = config.providers.tracer.of_request(&config.providers.propagator) else {
         return Err(Started::nothing(cx.clone()));
     };
     let beginning = Beginning {

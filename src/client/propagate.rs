@@ -243,7 +243,7 @@ impl Policy {
 impl Permit {
     /// Whether there is anything to be written. Fields are a propagator's, which may panic.
     pub(super) fn writes(self, propagator: &Propagator) -> bool {
-        self.context && contained(|| propagator.writes()).unwrap_or_default()
+        self.context && contained(|| propagator.writes_spans()).unwrap_or_default()
     }
 
     /// Takes away from `headers` what may not be in there.

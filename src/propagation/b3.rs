@@ -66,6 +66,10 @@ static PARENT_SPAN_ID: HeaderName = HeaderName::from_static("x-b3-parentspanid")
 pub(super) static SINGLE_FIELDS: [&HeaderName; 1] = [&SINGLE];
 pub(super) static MULTIPLE_FIELDS: [&HeaderName; 4] = [&TRACE_ID, &SPAN_ID, &SAMPLED, &FLAGS];
 
+/// All there is of both encodings.
+pub(super) static NAMES: [&HeaderName; 6] =
+    [&SINGLE, &TRACE_ID, &SPAN_ID, &SAMPLED, &FLAGS, &PARENT_SPAN_ID];
+
 impl B3 {
     /// Reads both encodings and writes the single header.
     pub const fn new() -> Self {
@@ -119,13 +123,6 @@ pub(super) fn inject(cx: &Context, to: &mut impl Target, multiple_headers: bool)
         Decision::Debug => b"-d",
     });
     to.set(&SINGLE, value);
-}
-
-/// Takes away both encodings, so that what is written next has nothing to contradict it.
-pub(super) fn clear(to: &mut impl Target) {
-    for name in [&SINGLE, &TRACE_ID, &SPAN_ID, &SAMPLED, &FLAGS, &PARENT_SPAN_ID] {
-        to.remove(name);
-    }
 }
 
 type Found = (TraceId, SpanId, Decision);

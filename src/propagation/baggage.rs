@@ -2,6 +2,7 @@
 
 use std::str;
 
+use http::HeaderName;
 use opentelemetry::{
     Context,
     baggage::{BaggageExt, KeyValueMetadata},
@@ -59,14 +60,16 @@ impl Baggage {
     }
 }
 
-/// How long a list is, at most, that is read or sent.
+pub(super) static FIELDS: [&HeaderName; 1] = [&BAGGAGE];
+
+/// How long a list is, at most, that is read or sent, and how many entries of it are read.
 const LONGEST: usize = 8192;
+const ENTRIES: usize = 64;
 
 /// What is not [an octet of a value][octet], and what would not come back as it was.
 ///
 /// [octet]: https://www.w3.org/TR/baggage/#definition
-const ENCODED: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%').add(b'+');
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%');
 
 /// The same of a property, whose percent signs are its own.
 const ENCODED_IN_PROPERTY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\');
@@ -75,14 +78,14 @@ pub(super) fn extract(cx: &Context, from: &impl Source) -> Option<Context> {
     let mut lines = from.lines(&BAGGAGE).peekable();
     lines.peek()?;
     let mut entries = Vec::new();
-    // A list has one comma less than members.
-    let mut left = LONGEST + 1;
-    for member in lines.flat_map(|line| line.split(|&byte| byte == b',')) {
-        let Some(rest) = left.checked_sub(member.len() + 1) else {
+    let mut left = LONGEST;
+    for line in lines {
+        entries.extend(whole(line, left).filter_map(entry).take(ENTRIES - entries.len()));
+        // Between two lines there is a comma.
+        left = left.saturating_sub(line.len() + 1);
+        if left == 0 || entries.len() == ENTRIES {
             break;
-        };
-        left = rest;
-        entries.extend(entry(member));
+        }
     }
     (!entries.is_empty()).then(|| cx.with_baggage(entries))
 }
@@ -114,9 +117,22 @@ pub(super) fn inject(cx: &Context, to: &mut impl Target, allowed: bool) {
             list.truncate(before);
         }
     }
-    if !list.is_empty() {
+    if list.is_empty() {
+        to.remove(&BAGGAGE);
+    } else {
         to.set(&BAGGAGE, list);
     }
+}
+
+/// The members of a line, those that are whole within so many bytes.
+fn whole(line: &[u8], left: usize) -> impl Iterator<Item = &[u8]> {
+    let is_comma = |byte: &u8| *byte == b',';
+    let line = match line.get(..=left) {
+        None => Some(line),
+        // The first byte that does not count may be the comma behind the last member that does.
+        Some(start) => start.iter().rposition(is_comma).map(|end| &line[..end]),
+    };
+    line.into_iter().flat_map(move |line| line.split(is_comma))
 }
 
 /// Whether it is a [token], which keys are.

@@ -78,8 +78,10 @@ impl Source for HeaderMap {
 impl Target for HeaderMap {
     fn set(&mut self, name: &'static HeaderName, value: Vec<u8>) {
         if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
-            // A map that is full takes nothing more.
-            let _ = self.try_insert(name, value);
+            // A map that is full takes nothing more, and what was there is not ours.
+            if self.try_insert(name, value).is_err() {
+                Self::remove(self, name);
+            }
         }
     }
 
@@ -208,7 +210,9 @@ pub(super) struct Written<'a>(pub(super) &'a mut HeaderMap);
 
 impl Injector for Written<'_> {
     fn set(&mut self, key: &str, value: String) {
-        if !(value.is_empty() && key.eq_ignore_ascii_case("tracestate")) {
+        // One that is full would panic.
+        let has_room = self.0.try_reserve(1).is_ok();
+        if has_room && !(value.is_empty() && key.eq_ignore_ascii_case("tracestate")) {
             HeaderInjector(self.0).set(key, value);
         }
     }

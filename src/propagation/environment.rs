@@ -8,7 +8,7 @@ use opentelemetry::{
     propagation::{Extractor, Injector, TextMapPropagator},
 };
 
-use crate::propagation::Propagator;
+use crate::propagation::{Propagator, jaeger};
 
 /// Environment variables [as a carrier][env]: `traceparent` is `TRACEPARENT`, `tracestate` is
 /// `TRACESTATE`, `baggage` is `BAGGAGE`, and so for every other propagator.
@@ -39,12 +39,14 @@ use crate::propagation::Propagator;
 /// ```
 ///
 /// Names are [in capitals][names], with `_` for everything but letters, digits and `_`, also before
-/// a digit at the start. What is not Unicode is as good as absent. Everybody who may look at a
+/// a digit at the start. What is not Unicode is as good as absent, and so is what is empty. Of
+/// [`Jaeger`](crate::propagation::Jaeger) there is the span alone: the keys of its baggage are in the
+/// names, which does them no good here. Everybody who may look at a
 /// process may read its environment, so baggage with secrets in it should not go there; a
 /// propagator without [`Baggage`](crate::propagation::Baggage) writes none.
 ///
 /// [env]: https://opentelemetry.io/docs/specs/otel/context/env-carriers/
-/// [names]: https://opentelemetry.io/docs/specs/otel/context/env-carriers/#environment-variable-names
+/// [names]: https://opentelemetry.io/docs/specs/otel/context/env-carriers/
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
@@ -70,9 +72,9 @@ impl Environment {
     /// Writes what `cx` holds into the environment of a program that is to be started, in place of
     /// what it would have had from this one. For tokio's command, `as_std_mut` gives this one.
     pub fn inject(propagator: &Propagator, cx: &Context, command: &mut Command) {
-        for field in propagator.fields() {
+        propagator.for_each_name(|field| {
             command.env_remove(name(field));
-        }
+        });
         let mut written = Self::default();
         propagator.inject_context(cx, &mut written);
         command.envs(written);
@@ -120,7 +122,7 @@ impl Extractor for Environment {
 
     /// [Only names that a carrier has][keys]: a variable `traceparent` is none of ours.
     ///
-    /// [keys]: https://opentelemetry.io/docs/specs/otel/context/env-carriers/#environment-variable-names
+    /// [keys]: https://opentelemetry.io/docs/specs/otel/context/env-carriers/
     fn keys(&self) -> Vec<&str> {
         self.variables.keys().filter(|known| name(known) == **known).map(String::as_str).collect()
     }
@@ -128,7 +130,9 @@ impl Extractor for Environment {
 
 impl Injector for Environment {
     fn set(&mut self, key: &str, value: String) {
-        self.variables.insert(name(key), value);
+        if !value.is_empty() && !jaeger::is_baggage(key) {
+            self.variables.insert(name(key), value);
+        }
     }
 }
 

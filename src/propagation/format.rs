@@ -11,7 +11,9 @@ use opentelemetry::{
 use crate::propagation::{
     B3, Baggage, Jaeger, TraceContext, XRay, b3, baggage,
     carrier::{BAGGAGE, Extracting, Injecting, Source, Target},
-    jaeger, trace_context, xray,
+    jaeger,
+    received::keep_random,
+    trace_context, xray,
 };
 
 /// A format.
@@ -34,7 +36,7 @@ pub(super) enum Part {
 }
 
 impl Format {
-    const ALL: [Self; 6] =
+    pub(super) const ALL: [Self; 6] =
         [Self::TraceContext, Self::Baggage, Self::B3, Self::B3Multi, Self::Jaeger, Self::XRay];
 
     /// By [the specification's name][names], in whichever case.
@@ -97,15 +99,10 @@ impl Format {
 
     /// Takes away what is there.
     pub(super) fn clear(self, headers: &mut HeaderMap) {
-        match self {
-            Self::B3 | Self::B3Multi => b3::clear(headers),
-            Self::Jaeger => jaeger::clear(headers),
-            Self::TraceContext | Self::Baggage | Self::XRay => {
-                for name in self.names() {
-                    headers.remove(*name);
-                }
-            }
+        for name in self.names() {
+            headers.remove(*name);
         }
+        self.clear_baggage(headers);
     }
 
     /// Whether the format has other headers than those that are written.
@@ -128,18 +125,29 @@ impl Format {
     /// [fields]: https://opentelemetry.io/docs/specs/otel/context/api-propagators/#fields
     pub(super) fn fields(self) -> &'static [String] {
         static FIELDS: LazyLock<[Vec<String>; Format::ALL.len()]> = LazyLock::new(|| {
-            Format::ALL.map(|format| format.names().iter().map(ToString::to_string).collect())
+            Format::ALL.map(|format| format.written().iter().map(ToString::to_string).collect())
         });
         &FIELDS[self as usize]
     }
 
-    fn names(self) -> &'static [&'static HeaderName] {
-        static BAGGAGE_FIELDS: [&HeaderName; 1] = [&BAGGAGE];
+    pub(super) fn has_field(self, field: &str) -> bool {
+        self.written().iter().any(|name| name.as_str().eq_ignore_ascii_case(field))
+    }
+
+    fn written(self) -> &'static [&'static HeaderName] {
         match self {
-            Self::TraceContext => &trace_context::FIELDS,
-            Self::Baggage => &BAGGAGE_FIELDS,
             Self::B3 => &b3::SINGLE_FIELDS,
             Self::B3Multi => &b3::MULTIPLE_FIELDS,
+            _ => self.names(),
+        }
+    }
+
+    /// All names that are read, but for those of Jaeger's baggage.
+    pub(super) fn names(self) -> &'static [&'static HeaderName] {
+        match self {
+            Self::TraceContext => &trace_context::FIELDS,
+            Self::Baggage => &baggage::FIELDS,
+            Self::B3 | Self::B3Multi => &b3::NAMES,
             Self::Jaeger => &jaeger::FIELDS,
             Self::XRay => &xray::FIELDS,
         }
@@ -170,7 +178,7 @@ macro_rules! text_map_propagators {
             fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
                 let format: fn(&Self) -> Format = $format;
                 let found = format(self).extract(cx, &Extracting(extractor));
-                found.unwrap_or_else(|| cx.clone())
+                found.map_or_else(|| cx.clone(), keep_random)
             }
 
             fn fields(&self) -> FieldIter<'_> {

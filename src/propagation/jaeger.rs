@@ -23,9 +23,11 @@ use crate::propagation::{
 /// written with ids of full length and `0` for the deprecated parent. Debug is kept for the whole
 /// trace and means sampled.
 ///
-/// Each `uberctx-` header is an entry of the Context's baggage, beside those that are in there; of
-/// a header that came twice there is none. HTTP's names know no capitals, so neither do keys. At
-/// most 64 entries and 8192 bytes are read; as many are written, a client layer [writes
+/// Each `uberctx-` header is an entry of the Context's baggage, beside those that are in there; so
+/// among several propagators this one goes behind [`Baggage`](crate::propagation::Baggage), whose
+/// entries replace what is there. Of a header that came twice there is no entry. HTTP's names know no
+/// capitals, so neither do keys. At most 64 entries and 8192 bytes are read, and as many written, one
+/// that does not fit being left out whole; a client layer [writes
 /// none](crate::PropagationLayer::with_baggage_to) unless it was told to whom.
 ///
 /// [jaeger]: https://www.jaegertracing.io/docs/1.76/client-libraries/#propagation-format
@@ -61,7 +63,7 @@ pub(super) static FIELDS: [&HeaderName; 1] = [&TRACE_ID];
 
 const BAGGAGE_PREFIX: &str = "uberctx-";
 
-/// How many entries, and of how many bytes, are read.
+/// How many entries are read, and how many bytes of them are read or written.
 const ENTRIES: usize = 64;
 const LONGEST: usize = 8192;
 
@@ -114,18 +116,17 @@ pub(super) fn inject(cx: &Context, to: &mut impl Target, baggage: bool) {
         });
         to.set(&TRACE_ID, value);
     }
-    if baggage {
-        for (key, (value, _)) in cx.baggage() {
-            let value = utf8_percent_encode(value.as_str(), NON_ALPHANUMERIC).to_string();
+    if !baggage {
+        return;
+    }
+    let mut left = LONGEST;
+    for (key, (value, _)) in cx.baggage() {
+        let value = utf8_percent_encode(value.as_str(), NON_ALPHANUMERIC).to_string();
+        if let Some(rest) = left.checked_sub(key.as_str().len() + value.len()) {
+            left = rest;
             to.set_named(format!("{BAGGAGE_PREFIX}{key}"), value.into_bytes());
         }
     }
-}
-
-/// Takes away all there is of the format.
-pub(super) fn clear(to: &mut impl Target) {
-    to.remove(&TRACE_ID);
-    clear_baggage(to);
 }
 
 pub(super) fn clear_baggage(to: &mut impl Target) {
@@ -156,13 +157,17 @@ fn read(value: &[u8]) -> Option<(TraceId, SpanId, Decision)> {
     Some((trace_id, span_id, decision))
 }
 
+/// Whether an entry has this name. Somebody else's carrier may keep the case.
+pub(super) fn is_baggage(name: &str) -> bool {
+    let prefix = name.get(..BAGGAGE_PREFIX.len());
+    prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(BAGGAGE_PREFIX))
+}
+
 fn entries(from: &impl Source) -> Vec<KeyValueMetadata> {
     let mut entries = Vec::new();
     let mut left = LONGEST;
     for name in from.names() {
-        // Somebody else's carrier may keep the case.
-        let Some(prefix) = name.get(..BAGGAGE_PREFIX.len()) else { continue };
-        if !prefix.eq_ignore_ascii_case(BAGGAGE_PREFIX) {
+        if !is_baggage(name) {
             continue;
         }
         let key = &name[BAGGAGE_PREFIX.len()..];

@@ -17,6 +17,7 @@ use crate::{
         carrier::{Extracting, Injecting, Lines, Written},
         format::{Format, Part},
         names,
+        received::keep_random,
     },
 };
 
@@ -180,6 +181,11 @@ impl Propagator {
     /// [restart]: https://www.w3.org/TR/trace-context-2/#a-traceparent-is-not-received
     #[must_use]
     pub fn extract(&self, cx: &Context, headers: &HeaderMap) -> Context {
+        keep_random(self.extract_parent(cx, headers))
+    }
+
+    /// The same for a span of ours, which keeps what a tracer would lose.
+    pub(crate) fn extract_parent(&self, cx: &Context, headers: &HeaderMap) -> Context {
         let list = match &self.0 {
             Which::Global => return self.extract_with_context(cx, &Lines::new(headers)),
             Which::Given(list) => list,
@@ -244,25 +250,38 @@ impl Propagator {
         });
     }
 
-    /// Whether it writes anything, as OpenTelemetry's default does not.
-    pub(crate) fn writes(&self) -> bool {
+    /// Whether it writes a span, as OpenTelemetry's default does not.
+    pub(crate) fn writes_spans(&self) -> bool {
         let mut any = false;
         self.for_each(|member| {
-            any = any
-                || match member {
-                    One::Known(_) => true,
-                    One::Foreign(foreign) => foreign.fields().next().is_some(),
-                };
+            any |= match member {
+                One::Known(format) => format != Format::Baggage,
+                One::Foreign(foreign) => {
+                    foreign.fields().any(|field| !Format::Baggage.has_field(field))
+                }
+            };
         });
         any
     }
 
     /// Whether all of it is ours. Others may have a meaning of their own for some flags.
-    #[cfg(feature = "sdk")]
     pub(crate) fn is_ours(&self) -> bool {
         let mut ours = true;
         self.for_each(|member| ours &= matches!(member, One::Known(_)));
         ours
+    }
+
+    /// Whatever may be left of the formats: their fields, and what else is read of them.
+    pub(super) fn for_each_name(&self, mut each: impl FnMut(&str)) {
+        self.for_each(|member| match member {
+            One::Known(format) => format.names().iter().for_each(|name| each(name.as_str())),
+            One::Foreign(foreign) => {
+                for format in known(foreign) {
+                    format.names().iter().for_each(|name| each(name.as_str()));
+                }
+                foreign.fields().for_each(&mut each);
+            }
+        });
     }
 
     #[inline]
@@ -336,21 +355,25 @@ fn inject_foreign(
 }
 
 fn clear_foreign(propagator: &dyn TextMapPropagator, headers: &mut HeaderMap) {
-    clear_foreign_baggage(propagator, headers);
+    for format in known(propagator) {
+        format.clear(headers);
+    }
     for field in propagator.fields() {
         headers.remove(field);
     }
 }
 
-/// By what the propagator writes beside it, since headers of Jaeger's baggage are nobody's fields.
 fn clear_foreign_baggage(propagator: &dyn TextMapPropagator, headers: &mut HeaderMap) {
-    for format in [Format::Baggage, Format::Jaeger] {
-        let is_one =
-            |field: &str| format.fields().iter().any(|ours| ours.eq_ignore_ascii_case(field));
-        if propagator.fields().any(is_one) {
-            format.clear_baggage(headers);
-        }
+    for format in known(propagator) {
+        format.clear_baggage(headers);
     }
+}
+
+/// The formats that somebody else's propagator writes. What there is of a format is more than its
+/// fields.
+fn known(propagator: &dyn TextMapPropagator) -> impl Iterator<Item = Format> {
+    let writes = |format: &Format| propagator.fields().any(|field| format.has_field(field));
+    Format::ALL.into_iter().filter(writes)
 }
 
 impl TextMapPropagator for Propagator {
@@ -370,10 +393,10 @@ impl TextMapPropagator for Propagator {
             }
             Which::Given(list) => list,
         };
-        list.members.iter().fold(cx.clone(), |cx, member| match member {
+        keep_random(list.members.iter().fold(cx.clone(), |cx, member| match member {
             Member::Known(format) => format.extract(&cx, &Extracting(extractor)).unwrap_or(cx),
             Member::Foreign(propagator) => propagator.extract_with_context(&cx, extractor),
-        })
+        }))
     }
 
     fn fields(&self) -> FieldIter<'_> {

@@ -29,9 +29,13 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// What was received of this span's trace.
+    /// What was received of this span's trace: with this very span, or with one that it descends
+    /// from. Another remote span is neither.
     pub(super) fn of<'a>(cx: &'a Context, span: &SpanContext) -> Option<&'a Self> {
-        cx.get::<Self>().filter(|received| received.is_of(span.trace_id()))
+        let (trace_id, span_id) = (span.trace_id(), span.span_id());
+        let received = cx.get::<Self>()?;
+        let (trace, remote) = received.of?;
+        (trace == trace_id && (remote == span_id || !span.is_remote())).then_some(received)
     }
 
     /// What a caller has decided, or has not, beside the ids of its span.
@@ -41,12 +45,6 @@ impl Received {
             undecided: decision == Decision::Undecided,
             ..Self::default()
         }
-    }
-
-    /// What was received with this very span, which was not started here.
-    fn with<'a>(cx: &'a Context, span: &SpanContext) -> Option<&'a Self> {
-        Self::of(cx, span)
-            .filter(|received| received.of.is_some_and(|(_, id)| id == span.span_id()))
     }
 
     /// The flag that the trace's spans are to carry, though a tracer may have dropped it.
@@ -124,13 +122,18 @@ pub(super) fn with_remote(
         if state == TraceState::NONE {
             state = before.trace_state().clone();
         }
-        if let Some(before) = Received::with(cx, before).cloned() {
-            received.debug |= before.debug;
-            received.tracestate = received.tracestate.or(before.tracestate);
-            received.lineage = received.lineage.or(before.lineage);
+        let was = Received::of(cx, before).cloned().unwrap_or_default();
+        if received.undecided && !was.undecided {
+            // Somebody has decided.
+            flags = flags | before.trace_flags();
+            received.undecided = false;
         }
+        received.debug |= was.debug;
+        received.tracestate = received.tracestate.or(was.tracestate);
+        received.lineage = received.lineage.or(was.lineage);
     }
-    // A span that is sampled keeps its flags.
+    // Below a span that is sampled it is kept by spans that are, and that is most of them: see
+    // `keep_random`.
     received.random = flags & RANDOM == RANDOM && !flags.is_sampled();
     let span = SpanContext::new(ids.0, ids.1, flags, true, state);
     let cx = cx.with_remote_span_context(span);
@@ -140,6 +143,22 @@ pub(super) fn with_remote(
         return cx;
     }
     received.of = Some(ids);
+    cx.with_value(received)
+}
+
+/// The Context with the flag of its span beside it, where somebody may sample out what is further
+/// in.
+pub(crate) fn keep_random(cx: Context) -> Context {
+    let current = cx.span();
+    let span = current.span_context();
+    if span.trace_flags() & RANDOM != RANDOM
+        || Received::of(&cx, span).is_some_and(|was| was.random)
+    {
+        return cx;
+    }
+    let mut received = Received::of(&cx, span).cloned().unwrap_or_default();
+    received.of = received.of.or(Some((span.trace_id(), span.span_id())));
+    received.random = true;
     cx.with_value(received)
 }
 
@@ -156,12 +175,8 @@ pub(crate) fn with_unsampled(
         return parent_cx.with_remote_span_context(with_flags(span, flags));
     }
     let cx = parent_cx.with_remote_span_context(with_flags(span, flags | RANDOM));
-    if !parent.is_remote() || Received::of(parent_cx, span).is_some() {
-        return cx;
-    }
-    // Spans further in that are not ours would lose it again, and it was not ours to lose.
-    let of = Some((parent.trace_id(), parent.span_id()));
-    cx.with_value(Received { of, random: true, ..Received::default() })
+    // What began here was ours to say, and may stay unsaid further in.
+    if parent.is_remote() { keep_random(cx) } else { cx }
 }
 
 /// The same span with these flags, too.

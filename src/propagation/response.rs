@@ -87,15 +87,18 @@ impl ResponsePropagation {
         if self.traceresponse
             && let Ok(value) = HeaderValue::try_from(&value)
         {
-            headers.insert(TRACERESPONSE, value);
-            expose(TRACERESPONSE, headers);
+            // One that is full takes nothing more.
+            if headers.try_insert(TRACERESPONSE, value).is_ok() {
+                expose(TRACERESPONSE, headers);
+            }
         }
         if self.server_timing
             && !has_trace_timing(headers)
             && let Ok(value) = HeaderValue::try_from(format!("trace;desc=\"{value}\""))
         {
-            headers.append(SERVER_TIMING, value);
-            expose(SERVER_TIMING, headers);
+            if headers.try_append(SERVER_TIMING, value).is_ok() {
+                expose(SERVER_TIMING, headers);
+            }
         }
     }
 }
@@ -118,7 +121,7 @@ fn expose(name: HeaderName, headers: &mut HeaderMap) {
         exposed.eq_ignore_ascii_case(name.as_str()) || exposed == "*" && !credentials
     });
     if !exposed {
-        headers.append(header::ACCESS_CONTROL_EXPOSE_HEADERS, name.into());
+        let _ = headers.try_append(header::ACCESS_CONTROL_EXPOSE_HEADERS, name.into());
     }
 }
 

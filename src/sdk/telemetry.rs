@@ -7,7 +7,7 @@ use std::{
 };
 
 use opentelemetry::{
-    Context, TraceFlags, global,
+    Context, global,
     trace::{SpanBuilder, TracerProvider},
 };
 use opentelemetry_sdk::{
@@ -19,11 +19,11 @@ use opentelemetry_sdk::{
 use crate::{
     error::Warning,
     instrumentation::Instrumentation,
-    propagation::{Propagator, received::RANDOM},
+    propagation::Propagator,
     providers::Providers,
     scope::scope,
     sdk::{ExportError, Sampler, TelemetryBuilder, processor::fan_out::FanOut},
-    tracer::{StartSpan, Started, TracerSource},
+    tracer::{Known, StartSpan, Started, TracerSource},
 };
 
 /// The set-up of a program's telemetry: who sends it, which traces are recorded, where they go.
@@ -186,16 +186,12 @@ impl From<&Telemetry> for Providers {
         let tracer = telemetry.provider.tracer_with_scope(scope());
         let sampler = telemetry.sampler.clone();
         let observed = telemetry.fan_out.has_foreign();
+        let follows_parents = sampler.follows_parents();
         Self {
             tracer: TracerSource::Given {
                 tracer: Arc::new(KnownTracer { tracer, sampler, observed }),
-                // The SDK's ids are random. To some of others' propagators the flag means something
-                // else.
-                of_roots: if telemetry.propagator.is_ours() {
-                    RANDOM
-                } else {
-                    TraceFlags::NOT_SAMPLED
-                },
+                // The SDK's ids are random.
+                known: Known { has_random_ids: true, follows_parents },
             },
             propagator: telemetry.propagator.clone(),
             instrumentation: telemetry.instrumentation.clone(),
@@ -214,8 +210,8 @@ struct KnownTracer {
 }
 
 impl StartSpan for KnownTracer {
-    fn start(&self, builder: SpanBuilder, parent_cx: &Context, of_roots: TraceFlags) -> Started {
-        StartSpan::start(&self.tracer, builder, parent_cx, of_roots)
+    fn start(&self, builder: SpanBuilder, parent_cx: &Context, known: Known) -> Started {
+        StartSpan::start(&self.tracer, builder, parent_cx, known)
     }
 
     fn wants_start_attributes(&self, parent_cx: &Context) -> bool {

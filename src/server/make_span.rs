@@ -12,6 +12,7 @@ use crate::{
     exchange::{
         begin::Beginning, guard::Guard, head::RequestHead, live::Live, response::ends_with_head,
     },
+    propagation::received::keep_random,
     server::{
         ServerSpan,
         config::Config,
@@ -50,7 +51,7 @@ pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Gu
         (false, false) => return None,
     };
     if !verdict.has_span() {
-        return Some(Guard::bare(parent.cx));
+        return Some(Guard::bare(keep_random(parent.cx)));
     }
     let live = match start(config, &head, parent, verdict.has_propagation()) {
         Ok(live) => live,
@@ -80,8 +81,8 @@ fn start(
     parent: Parent,
     propagates: bool,
 ) -> Result<Arc<Live>, Started> {
-    let Some(tracer) = config.providers.tracer.of_request() else {
-        return Err(Started::nothing(parent.cx));
+    let Some(tracer) = config.providers.tracer.of_request(&config.providers.propagator) else {
+        return Err(Started::nothing(keep_random(parent.cx)));
     };
     let mut builder = SpanBuilder::from_name("HTTP").with_kind(SpanKind::Server);
     if let Some(link) = parent.link {

@@ -86,12 +86,12 @@ pub(super) fn parent(
     let cx = Context::current();
     match policy.of(head) {
         RemoteParent::Continue => {
-            let remote = contained(|| propagator.extract(&cx, head.headers()));
+            let remote = contained(|| propagator.extract_parent(&cx, head.headers()));
             Parent { cx: remote.unwrap_or(cx), link: None }
         }
         RemoteParent::Ignore => Parent { cx: root(cx), link: None },
         RemoteParent::Link => {
-            let remote = contained(|| propagator.extract(&Context::new(), head.headers()));
+            let remote = contained(|| propagator.extract_parent(&Context::new(), head.headers()));
             let link = remote.map(|remote| remote.span().span_context().clone());
             Parent { cx: root(cx), link: link.filter(SpanContext::is_valid) }
         }

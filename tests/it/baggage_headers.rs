@@ -1,5 +1,6 @@
 //! W3C Baggage: every entry that may be sent is read, and every text comes back as it was.
 
+use opentelemetry::trace::TraceState;
 use opentelemetry::{
     Context, KeyValue,
     baggage::{Baggage as Entries, BaggageExt, KeyValueMetadata},
@@ -85,7 +86,7 @@ fn entries_are_written_in_the_order_of_their_keys() {
     ];
     assert_eq!(
         written(entries).unwrap(),
-        "a=1,b=2;ttl=5;secure,c=a%2Cb%3Bc=d%20%22e%22%20%5C%2050%25%20%2B%20%C3%A9"
+        "a=1,b=2;ttl=5;secure,c=a%2Cb%3Bc=d%20%22e%22%20%5C%2050%25%20+%20%C3%A9"
     );
     assert_eq!(written(Entries::new()), None);
     // Of properties what could be one.
@@ -113,6 +114,20 @@ fn sixty_four_entries_and_8192_bytes_go_through() {
 }
 
 #[test]
+fn what_was_received_within_the_limit_is_sent_on() {
+    for list in [
+        format!("a={},b=2", "+".repeat(3000)),
+        format!("a={}", "%C3%A9".repeat(1365)),
+        format!("a={}", "!#$&'()*+-./:<=>?@[]^_`{|}~".repeat(300)),
+        format!("a=1;{}", "k=%;".repeat(2000).trim_end_matches(';')),
+    ] {
+        assert!(list.len() <= 8192);
+        let entries = extract(W3C, &[("baggage", &list)]).baggage().clone_entries();
+        assert_eq!(written(entries).unwrap(), list, "{list:.20}");
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_left_out_whole() {
     let too_long = format!("a=1,b={},c=3", "x".repeat(8192));
     assert_eq!(read(&too_long), [entry("a", "1", "")]);
@@ -122,6 +137,34 @@ fn what_does_not_fit_is_left_out_whole() {
     // Encoded it is three times as long.
     let entries = [KeyValue::new("a", "€".repeat(1000)), KeyValue::new("b", "2")];
     assert_eq!(written(entries).unwrap(), "b=2");
+
+    // And what a stranger has written there does not stand for it.
+    let entries = [KeyValue::new("a", "€".repeat(1000))];
+    let cx = local(1, TraceState::NONE).with_baggage(entries);
+    let mut headers = map(&[("baggage", "stranger=1")]);
+    Propagator::new(W3C).inject(&cx, &mut headers);
+    assert!(headers.is_empty());
+}
+
+#[test]
+fn the_limit_counts_the_bytes_of_all_lines() {
+    let member = format!("a={}", "x".repeat(4093));
+    let last = |length: usize| format!("b={}", "y".repeat(length));
+    for (lines, keys) in [
+        // 4095 bytes, a comma, 4096 bytes.
+        (vec![member.clone(), last(4094)], 2),
+        (vec![member.clone(), last(4095)], 1),
+        (vec![format!("{member},{}", last(4094))], 2),
+        (vec![format!("{member},{}", last(4095))], 1),
+        // What is behind the limit does not spoil what is before it.
+        (vec![format!("{member},{},c=3", last(4094))], 2),
+        (vec![member.clone(), last(4094), "c=3".to_owned()], 2),
+        (vec![String::new(); 8191].into_iter().chain(["a=".to_owned()]).collect(), 0),
+        (vec![String::new(); 8190].into_iter().chain(["a=".to_owned()]).collect(), 1),
+    ] {
+        let lines: Vec<_> = lines.iter().map(|line| ("baggage", line.as_str())).collect();
+        assert_eq!(baggage(&extract(W3C, &lines)).len(), keys, "{} lines", lines.len());
+    }
 }
 
 #[test]
@@ -145,7 +188,7 @@ fn without_baggage_a_line_stays_until_a_span_speaks_for_the_request() {
     let mut headers = map(&[("baggage", "by=hand")]);
     propagator.inject(&Context::new(), &mut headers);
     assert_eq!(headers["baggage"], "by=hand");
-    propagator.inject(&local(1, Default::default()), &mut headers);
+    propagator.inject(&local(1, TraceState::NONE), &mut headers);
     assert!(headers.is_empty());
 }
 

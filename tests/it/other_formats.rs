@@ -405,3 +405,66 @@ fn of_two_formats_that_name_the_same_span_the_second_adds_to_the_first() {
     assert_eq!(found(&cx).unwrap(), (TRACE.to_owned(), "1".repeat(16), 0));
     assert_eq!(cx.span().span_context().trace_state(), &TraceState::NONE);
 }
+
+#[test]
+fn whichever_comes_first_what_was_decided_stays_decided() {
+    let ids = format!("{TRACE}-{SPAN}");
+    let root = format!("Root=1-{}-{};Parent={SPAN}", &TRACE[..8], &TRACE[8..]);
+    let lineage = format!("{root};Sampled=1;Lineage=a:1");
+    let parent = |flags| format!("00-{TRACE}-{SPAN}-{flags}");
+    for (first, second, sent) in [
+        (("traceparent", parent("01")), ("b3", ids.clone()), vec![format!("b3: {ids}-1")]),
+        (("traceparent", parent("00")), ("b3", ids.clone()), vec![format!("b3: {ids}-0")]),
+        (
+            ("traceparent", parent("01")),
+            ("x-amzn-trace-id", root.clone()),
+            vec![format!("b3: {ids}-1")],
+        ),
+        (
+            ("b3", format!("{ids}-d")),
+            ("x-amzn-trace-id", root.clone()),
+            vec![format!("b3: {ids}-d")],
+        ),
+        (
+            ("b3", format!("{ids}-d")),
+            ("uber-trace-id", format!("{TRACE}:{SPAN}:0:1")),
+            vec![format!("b3: {ids}-d")],
+        ),
+        (("b3", ids.clone()), ("x-amzn-trace-id", root.clone()), vec![format!("b3: {ids}")]),
+        (
+            ("x-amzn-trace-id", lineage.clone()),
+            ("b3", format!("{ids}-1")),
+            vec![format!("b3: {ids}-1"), format!("x-amzn-trace-id: {lineage}")],
+        ),
+    ] {
+        let name = |header: &str| match header {
+            "traceparent" => "tracecontext",
+            "x-amzn-trace-id" => "xray",
+            "uber-trace-id" => "jaeger",
+            _ => "b3",
+        };
+        let headers = map(&[(first.0, &first.1), (second.0, &second.1)]);
+        for order in [[first.0, second.0], [second.0, first.0]] {
+            let both = Propagator::named(order.map(name)).unwrap();
+            let cx = both.extract(&Context::new(), &headers);
+            let written = [inject(B3::new(), &cx), inject(XRay::new(), &cx)].concat();
+            for line in &sent {
+                assert!(written.contains(line), "{order:?}: {line} is not among {written:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_left_open_of_one_span_is_not_left_open_of_another() {
+    let cx = extract(SINGLE, &[("b3", &format!("{TRACE}-{SPAN}"))]);
+    let other = SpanContext::new(
+        cx.span().span_context().trace_id(),
+        5_u64.into(),
+        TraceFlags::NOT_SAMPLED,
+        true,
+        TraceState::NONE,
+    );
+    let sent = inject(SINGLE, &cx.with_remote_span_context(other));
+    assert_eq!(sent, [format!("b3: {TRACE}-0000000000000005-0")]);
+}

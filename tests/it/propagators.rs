@@ -258,7 +258,6 @@ fn a_program_that_is_started_gets_its_span_in_its_environment() {
             "BAGGAGE=tenant=a%20b",
             "OTHER=stays",
             &format!("TRACEPARENT=00-{TRACE}-{SPAN}-01"),
-            "UBERCTX_TENANT=a%20b",
             &format!("UBER_TRACE_ID={TRACE}:{SPAN}:0:1"),
             "X_AMZN_TRACE_ID=",
             "X_B3_SAMPLED=1",
@@ -276,12 +275,49 @@ fn a_program_that_is_started_gets_its_span_in_its_environment() {
 }
 
 #[test]
+fn nothing_of_another_trace_stays_in_the_environment() {
+    let parent = format!("00-{}-{}-00", "2".repeat(32), "2".repeat(16));
+    let single = format!("{}-{}-0", "2".repeat(32), "2".repeat(16));
+    let removed = |propagator: &Propagator| {
+        let mut child = Command::new("env");
+        child.env_clear().env("TRACEPARENT", &parent).env("TRACESTATE", "old=1");
+        child.env("BAGGAGE", "old=1").env("B3", &single).env("X_B3_PARENTSPANID", "2");
+        Environment::inject(propagator, &local(1, TraceState::NONE), &mut child);
+        let output = child.output().unwrap();
+        let output = String::from_utf8(output.stdout).unwrap();
+        let mut names: Vec<_> =
+            output.lines().map(|line| line.split_once('=').unwrap().0.to_owned()).collect();
+        names.sort();
+        assert!(
+            !output.contains("TRACEPARENT=00-22")
+                || propagator.fields().all(|field| field != "traceparent")
+        );
+        names
+    };
+    let w3c = ["tracecontext", "baggage"];
+    let of_b3 = ["B3", "X_B3_PARENTSPANID"];
+    assert_eq!(removed(&Propagator::named(w3c).unwrap()), [of_b3[0], "TRACEPARENT", of_b3[1]]);
+    let foreign = TextMapCompositePropagator::new(vec![
+        Box::new(TraceContextPropagator::new()),
+        Box::new(BaggagePropagator::new()),
+    ]);
+    assert_eq!(removed(&Propagator::new(foreign)), [of_b3[0], "TRACEPARENT", of_b3[1]]);
+    let several = removed(&Propagator::named(["b3multi"]).unwrap());
+    let of_w3c = ["BAGGAGE", "TRACEPARENT", "TRACESTATE"];
+    assert_eq!(several[..3], of_w3c);
+    assert_eq!(several[3..], ["X_B3_SAMPLED", "X_B3_SPANID", "X_B3_TRACEID"]);
+}
+
+#[test]
 fn names_are_those_that_a_variable_may_have() {
     let mut environment = Environment::default();
     for field in ["traceparent", "x-b3-traceid", "1st", "a.b c", "é", "", "_ok_2"] {
-        environment.set(field, field.to_owned());
-        assert_eq!(environment.get(field), Some(field));
+        environment.set(field, format!("of {field}"));
+        assert_eq!(environment.get(field), Some(format!("of {field}").as_str()));
     }
+    // An empty variable is an unset one.
+    environment.set("tracestate", String::new());
+    assert_eq!(environment.get("tracestate"), None);
     let names: Vec<_> = environment.clone().into_iter().map(|(name, _)| name).collect();
     assert_eq!(
         names,

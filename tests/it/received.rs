@@ -3,9 +3,13 @@
 use http::{HeaderMap, Request, Response};
 use opentelemetry::{
     Context, KeyValue, TraceId,
-    propagation::TextMapCompositePropagator,
-    trace::{Link, SpanKind, TraceContextExt, Tracer, TracerProvider},
+    propagation::{
+        Extractor, Injector, TextMapCompositePropagator, TextMapPropagator,
+        text_map_propagator::FieldIter,
+    },
+    trace::{Link, Span, SpanKind, TraceContextExt, TraceFlags, Tracer, TracerProvider},
 };
+use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::trace::{
     InMemorySpanExporter, Sampler, SamplingDecision, SamplingResult, SdkTracerProvider,
     ShouldSample, SimpleSpanProcessor,
@@ -14,6 +18,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_telemetry::{
     SamplerBuilder, Telemetry, TraceLayer,
     propagation::{Propagator, TraceContext},
+    server::Verdict,
 };
 
 use crate::support::headers::{SPAN, TRACE, lines, map};
@@ -84,6 +89,68 @@ fn the_random_flag_goes_on_whatever_becomes_of_the_spans() {
             assert_eq!(flags(&sent), expected, "received {received}, {depth} own");
         }
     }
+}
+
+#[test]
+fn the_random_flag_gets_through_spans_of_others_alone() {
+    let off = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build();
+    let tracer = off.tracer("own");
+    for received in ["02", "03"] {
+        let headers = map(&[("traceparent", format!("00-{TRACE}-{SPAN}-{received}"))]);
+        let w3c = Propagator::new(TraceContext::new());
+        let as_any = w3c.extract_with_context(&Context::new(), &HeaderExtractor(&headers));
+        for cx in [w3c.extract(&Context::new(), &headers), as_any] {
+            let span = tracer.build_with_context(tracer.span_builder("own"), &cx);
+            assert_eq!(span.span_context().trace_flags(), TraceFlags::NOT_SAMPLED);
+            let mut sent = HeaderMap::new();
+            w3c.inject(&cx.with_span(span), &mut sent);
+            assert_eq!(flags(&lines(&sent)), "02", "{received}");
+        }
+        // Below a span of ours that is sampled, too.
+        let on = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).build();
+        let layer =
+            TraceLayer::new().with_tracer_provider(&on).with_propagator(TraceContext::new());
+        let parent = format!("00-{TRACE}-{SPAN}-{received}");
+        let sent = sent_on(&layer, &tracer, 1, &[("traceparent", &parent)]);
+        assert_eq!(flags(&sent), "02", "{received}");
+    }
+    // And where there is no layer's span at all.
+    let parent = format!("00-{TRACE}-{SPAN}-03");
+    let bare = TraceLayer::new().with_propagator(TraceContext::new());
+    for layer in [bare.clone(), bare.with_filter(|_| Verdict::all().without_span())] {
+        let sent = sent_on(&layer, &tracer, 1, &[("traceparent", &parent)]);
+        assert_eq!(flags(&sent), "02");
+    }
+}
+
+#[test]
+fn a_layers_own_propagator_decides_what_its_traces_say() {
+    #[derive(Debug)]
+    struct Theirs;
+
+    impl TextMapPropagator for Theirs {
+        fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
+            let flags = cx.span().span_context().trace_flags();
+            injector.set("x-flags", format!("{flags:02x}"));
+        }
+
+        fn extract_with_context(&self, cx: &Context, _: &dyn Extractor) -> Context {
+            cx.clone()
+        }
+
+        fn fields(&self) -> FieldIter<'_> {
+            FieldIter::new(&[])
+        }
+    }
+
+    let (telemetry, _) = telemetry(SamplerBuilder::new());
+    let tracer = telemetry.tracer_provider().tracer("own");
+    let layer = TraceLayer::new().with_telemetry(&telemetry);
+    assert_eq!(flags(&sent_on(&layer, &tracer, 0, &[])), "03");
+    let theirs = layer.clone().with_propagator(Theirs);
+    assert_eq!(flags(&sent_on(&theirs, &tracer, 0, &[])), "01");
+    let ours_again = theirs.with_propagator(TraceContext::new());
+    assert_eq!(flags(&sent_on(&ours_again, &tracer, 0, &[])), "03");
 }
 
 #[test]

@@ -37,6 +37,11 @@ impl Sampler {
         self
     }
 
+    /// Whether a span is sampled if its parent is.
+    pub(crate) fn follows_parents(&self) -> bool {
+        self.forecast.follows_parent
+    }
+
     /// Whether a span below `parent_cx` should have its attributes when it starts, and not only
     /// once it is known to record.
     ///
