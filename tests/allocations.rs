@@ -31,6 +31,7 @@ use tower_telemetry::{
 };
 
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const RANDOM: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03";
 const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 
 /// A body of so many frames, with a `Pending` before each.
@@ -152,6 +153,7 @@ fn a_request_allocates_what_its_span_needs() {
         ("recorded, no parent", &on, None, 7),
         // The parent in a Context of its own.
         ("recorded, with a parent", &on, Some(SAMPLED), 8),
+        ("recorded, with a parent whose id is random", &on, Some(RANDOM), 8),
         // The new ids have to be in the Context.
         ("dropped, no parent", &off, None, 1),
         ("dropped, with a parent", &on, Some(NOT_SAMPLED), 2),
@@ -408,6 +410,11 @@ fn trace_headers_are_read_and_written_with_few_allocations() {
     assert_eq!(of_extraction(&[("traceparent", "garbage"), ("tracestate", two)])[0], 0);
     // The Context's span.
     assert_eq!(of_extraction(&[parent]), [1, 2]);
+    // With a value beside it, in a map of its own.
+    let random = [SAMPLED.replace("-01", "-03"), SAMPLED.replace("-01", "-02")];
+    for parent in random.map(String::leak) {
+        assert_eq!(of_extraction(&[("traceparent", parent)])[0], 4);
+    }
     // And OpenTelemetry's `TraceState`: a list, and two strings for each member.
     let members = [("rojo", "00f067aa0ba902b7"), ("congo", "t61rcWkgMzE")];
     let state = measure(|| drop(TraceState::from_key_value(members))).count_total;
@@ -427,4 +434,36 @@ fn a_default_propagator_allocates_nothing_where_there_is_nothing() {
     assert_eq!(measure(extract).count_total, 0);
     let mut headers = headers;
     assert_eq!(measure(|| telemetry.propagator().inject(&cx, &mut headers)).count_total, 0);
+}
+
+#[test]
+fn a_flood_of_headers_allocates_no_more_than_what_is_kept_of_it() {
+    let all = Propagator::named(["tracecontext", "baggage", "b3", "b3multi", "jaeger", "xray"]);
+    let all = all.unwrap();
+    let cx = Cx::new();
+    let of = |name: &'static str, value: String| {
+        let mut headers = HeaderMap::new();
+        headers.insert("traceparent", SAMPLED.parse().unwrap());
+        headers.append(name, value.parse().unwrap());
+        let read = || drop(all.extract(&cx, &headers));
+        read();
+        measure(read).count_total
+    };
+    // 64 entries: a key and a value each, and the lists and maps they are put into.
+    for list in ["a=1,".repeat(2048), "a=,".repeat(20_000)] {
+        let allocations = of("baggage", list);
+        assert!(allocations <= 64 * 3 + 20, "{allocations}");
+    }
+    for (name, value) in [
+        ("baggage", "=,".repeat(30_000)),
+        ("baggage", "x".repeat(65_536)),
+        ("tracestate", "a=1,".repeat(16_000)),
+        ("tracestate", ",".repeat(65_536)),
+        ("b3", "0-".repeat(30_000)),
+        ("uber-trace-id", "0:".repeat(30_000)),
+        ("x-amzn-trace-id", "Root=1;".repeat(9_000)),
+    ] {
+        // The span's.
+        assert_eq!(of(name, value), 1, "{name}");
+    }
 }

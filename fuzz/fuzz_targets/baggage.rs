@@ -7,8 +7,9 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|input: &[u8]| {
     let mut headers = HeaderMap::new();
     fuzz::lines(&mut headers, "baggage", input);
-    // What is read may be longer when it is written: then it is not all of it.
-    if input.len() * 3 < 8192 {
+    // A percent sign that encodes nothing, or no UTF-8, is longer when it is written: then not all
+    // of it may be.
+    if input.len() * 3 < 8192 || !input.contains(&b'%') {
         fuzz::round_trip(&["baggage"], &headers);
     }
 });

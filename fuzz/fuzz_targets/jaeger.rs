@@ -11,7 +11,7 @@ fuzz_target!(|input: &[u8]| {
     for (name, line) in NAMES.into_iter().zip(input.split(|&byte| byte == b'\n')) {
         fuzz::lines(&mut headers, name, line);
     }
-    // What is read may be longer when it is written: then it is not all of it.
+    // What is not encoded, or no UTF-8, is longer when it is written: then not all of it may be.
     if input.len() * 9 < 8192 {
         fuzz::round_trip(&["jaeger"], &headers);
     }

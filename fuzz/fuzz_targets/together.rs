@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use opentelemetry::Context;
+use opentelemetry::{Context, trace::TraceContextExt};
 use tower_telemetry::propagation::Propagator;
 
 fuzz_target!(|input: &[u8]| {
@@ -20,4 +20,7 @@ fuzz_target!(|input: &[u8]| {
     let all = all.expect("the names are known");
     let cx = all.extract(&Context::new(), &headers);
     all.inject(&cx, &mut headers);
+    let again = all.extract(&Context::new(), &headers);
+    let span = |cx: &Context| cx.span().span_context().clone();
+    assert_eq!(span(&again), span(&cx), "{headers:?}");
 });

@@ -181,11 +181,34 @@ impl Propagator {
     /// [restart]: https://www.w3.org/TR/trace-context-2/#a-traceparent-is-not-received
     #[must_use]
     pub fn extract(&self, cx: &Context, headers: &HeaderMap) -> Context {
-        keep_random(self.extract_parent(cx, headers))
+        self.extract_and(keep_random, cx, headers)
     }
 
     /// The same for a span of ours, which keeps what a tracer would lose.
     pub(crate) fn extract_parent(&self, cx: &Context, headers: &HeaderMap) -> Context {
+        self.extract_and(|cx| cx, cx, headers)
+    }
+
+    /// Writes what `cx` holds into `headers`, the span above all. If there is a span, it is written
+    /// in place of whatever the propagators' [fields] held.
+    ///
+    /// [fields]: https://opentelemetry.io/docs/specs/otel/context/api-propagators/#fields
+    pub fn inject(&self, cx: &Context, headers: &mut HeaderMap) {
+        self.inject_part(cx, headers, Part::All);
+    }
+
+    /// The same, but without [baggage](opentelemetry::baggage), also none that was there.
+    pub(crate) fn inject_without_baggage(&self, cx: &Context, headers: &mut HeaderMap) {
+        self.inject_part(cx, headers, Part::AllButBaggage);
+    }
+
+    /// Does something with the Context if anything was found.
+    fn extract_and(
+        &self,
+        then: fn(Context) -> Context,
+        cx: &Context,
+        headers: &HeaderMap,
+    ) -> Context {
         let list = match &self.0 {
             Which::Global => return self.extract_with_context(cx, &Lines::new(headers)),
             Which::Given(list) => list,
@@ -203,20 +226,7 @@ impl Propagator {
                 found = more;
             }
         }
-        found.unwrap_or_else(|| cx.clone())
-    }
-
-    /// Writes what `cx` holds into `headers`, the span above all. If there is a span, it is written
-    /// in place of whatever the propagators' [fields] held.
-    ///
-    /// [fields]: https://opentelemetry.io/docs/specs/otel/context/api-propagators/#fields
-    pub fn inject(&self, cx: &Context, headers: &mut HeaderMap) {
-        self.inject_part(cx, headers, Part::All);
-    }
-
-    /// The same, but without [baggage](opentelemetry::baggage), also none that was there.
-    pub(crate) fn inject_without_baggage(&self, cx: &Context, headers: &mut HeaderMap) {
-        self.inject_part(cx, headers, Part::AllButBaggage);
+        found.map_or_else(|| cx.clone(), then)
     }
 
     fn inject_part(&self, cx: &Context, headers: &mut HeaderMap, part: Part) {

@@ -149,14 +149,16 @@ pub(super) fn with_remote(
 /// The Context with the flag of its span beside it, where somebody may sample out what is further
 /// in.
 pub(crate) fn keep_random(cx: Context) -> Context {
-    let current = cx.span();
-    let span = current.span_context();
-    if span.trace_flags() & RANDOM != RANDOM
-        || Received::of(&cx, span).is_some_and(|was| was.random)
-    {
-        return cx;
+    if cx.span().span_context().trace_flags() & RANDOM == RANDOM { with_random(&cx) } else { cx }
+}
+
+fn with_random(cx: &Context) -> Context {
+    let span = cx.span();
+    let span = span.span_context();
+    let mut received = Received::of(cx, span).cloned().unwrap_or_default();
+    if received.random {
+        return cx.clone();
     }
-    let mut received = Received::of(&cx, span).cloned().unwrap_or_default();
     received.of = received.of.or(Some((span.trace_id(), span.span_id())));
     received.random = true;
     cx.with_value(received)

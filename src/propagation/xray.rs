@@ -18,9 +18,10 @@ use crate::propagation::{
 ///
 /// Fields may come in any order. `Sampled=?`, and none, leave the decision to others: the sampler of
 /// a [`SamplerBuilder`](crate::SamplerBuilder) makes it, any other takes it for not sampled, and a
-/// span that is only passed on goes on with `?`. `Lineage`, by which Lambda finds loops, goes along with the trace. Other
-/// fields, `Self` among them, do not. A root without a parent, as a load balancer begins a trace,
-/// names no span, so the trace begins here.
+/// span that is only passed on goes on with `?`. `Lineage`, by which Lambda finds loops, goes along
+/// with the trace, up to 256 characters of it. Other fields, `Self` among them, do not. A root
+/// without a parent, as a load balancer begins a trace, names no span, so the trace begins here. A
+/// header of more than 1024 characters is not looked at.
 ///
 /// Ids are OpenTelemetry's, of which [X-Ray takes any][w3c].
 ///

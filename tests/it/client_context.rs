@@ -13,8 +13,12 @@ use axum::{Extension, Router, routing::get};
 use http::{Request, Response};
 use http_body::Body;
 use opentelemetry::{
-    Context, SpanId, TraceId,
-    propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
+    Context, KeyValue, SpanId, TraceId,
+    baggage::BaggageExt,
+    propagation::{
+        Extractor, Injector, TextMapCompositePropagator, TextMapPropagator,
+        text_map_propagator::FieldIter,
+    },
     trace::{
         SpanContext, TraceContextExt, TraceFlags, TraceState, Tracer, TracerProvider,
         noop::{NoopTextMapPropagator, NoopTracerProvider},
@@ -35,7 +39,7 @@ use tower::{
 use tower_telemetry::{
     ClientTraceLayer, PropagationLayer, SamplerBuilder, Telemetry,
     client::{PropagationTargets, SpanEnd, Verdict},
-    propagation::TraceContext,
+    propagation::{Baggage, Propagator, TraceContext},
 };
 
 use crate::support::{
@@ -731,6 +735,27 @@ fn a_request_that_is_made_because_of_another_has_a_span_below_that() {
         assert_eq!(url(&token), "http://tokens/new");
         assert_eq!(url(&request), "http://inventory/items/42");
         assert_eq!(token.parent_span_id, request.span_context.span_id());
+    }
+}
+
+#[test]
+fn so_it_has_if_all_that_is_written_is_baggage() {
+    let foreign = || TextMapCompositePropagator::new(vec![Box::new(Baggage::new())]);
+    for propagator in [Propagator::new(Baggage::new()), Propagator::new(foreign())] {
+        let recorder = Recorder::new();
+        let far = FarSide::default();
+        let layer = recorder
+            .client_layer()
+            .with_propagator(propagator)
+            .with_baggage_to(PropagationTargets::everywhere());
+        let token = layer.layer(far.clone());
+        let mut service = layer.layer(WithToken { token, far: far.clone() });
+        let _cx = Context::current_with_baggage([KeyValue::new("tenant", "acme")]).attach();
+        tokio_test::block_on(service.call(used())).unwrap();
+        assert_eq!(recorder.spans().len(), 2);
+        for headers in far.headers() {
+            assert_eq!(headers["baggage"], "tenant=acme");
+        }
     }
 }
 
