@@ -84,21 +84,19 @@ impl ResponsePropagation {
         }
         let flags = span.trace_flags().to_u8();
         let value = format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id());
+        // A map that is full takes nothing more.
         if self.traceresponse
             && let Ok(value) = HeaderValue::try_from(&value)
+            && headers.try_insert(TRACERESPONSE, value).is_ok()
         {
-            // One that is full takes nothing more.
-            if headers.try_insert(TRACERESPONSE, value).is_ok() {
-                expose(TRACERESPONSE, headers);
-            }
+            expose(TRACERESPONSE, headers);
         }
         if self.server_timing
             && !has_trace_timing(headers)
             && let Ok(value) = HeaderValue::try_from(format!("trace;desc=\"{value}\""))
+            && headers.try_append(SERVER_TIMING, value).is_ok()
         {
-            if headers.try_append(SERVER_TIMING, value).is_ok() {
-                expose(SERVER_TIMING, headers);
-            }
+            expose(SERVER_TIMING, headers);
         }
     }
 }
