@@ -402,12 +402,10 @@ impl TraceLayer {
     /// ```
     /// use http::Request;
     /// use opentelemetry::KeyValue;
-    /// use tower_telemetry::{TraceLayer, propagation::Baggage};
+    /// use tower_telemetry::TraceLayer;
     #[doc = include_str!("span_of.md")]
     ///
-    /// let layer = TraceLayer::new()
-    ///     .with_propagator(Baggage::new())
-    ///     .with_baggage_attributes(["tenant"])?;
+    /// let layer = TraceLayer::new().with_baggage_attributes(["tenant"])?;
     /// let request = Request::builder().header("baggage", "tenant=acme,cart=17").body(String::new())?;
     /// let span = span_of(layer, request);
     /// assert!(span.attributes.contains(&KeyValue::new("tenant", "acme")));
