@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::convert::Infallible;
+use std::{convert::Infallible, process::Command};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
-use opentelemetry::{Context, trace::TraceContextExt};
+use opentelemetry::{Context, global, trace::TraceContextExt};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SimpleSpanProcessor};
 use tower::{Layer, Service, service_fn};
-use tower_telemetry::{ClientTraceLayer, PropagationLayer, Telemetry, TraceLayer, client::inject};
+use tower_telemetry::{
+    ClientTraceLayer, PropagationLayer, Telemetry, TraceLayer,
+    client::{PropagationTargets, inject},
+    propagation::{Environment, Propagator, XRay},
+};
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -96,4 +100,50 @@ fn globals_are_looked_up_when_a_layer_serves() {
     inject(&cx, &mut headers);
     let lines: Vec<_> = headers.get_all("traceparent").iter().collect();
     assert_eq!(lines, [&format!("00-{}-{}-01", span.trace_id(), span.span_id())]);
+
+    // Among others it is what it is by then, in all it writes and takes away.
+    let stale = || {
+        Request::builder()
+            .header("traceparent", TRACEPARENT)
+            .header("tracestate", "a=1")
+            .header("baggage", "secret=1")
+            .header("x-amzn-trace-id", "old")
+            .body(())
+            .unwrap()
+    };
+    let sent = |layer: PropagationLayer| {
+        let mut service = layer.layer(service_fn(|request: Request<()>| async move {
+            Ok::<_, Infallible>(Response::new(request.into_parts().0.headers))
+        }));
+        let _attached = cx.clone().attach();
+        tokio_test::block_on(service.call(stale())).unwrap().into_body()
+    };
+    let both = PropagationLayer::new().with_propagator(Propagator::global().and(XRay::new()));
+    let headers = sent(both.clone());
+    assert_eq!(headers.len(), 2, "{headers:?}");
+    assert!(headers["traceparent"].to_str().unwrap().contains(&span.span_id().to_string()));
+    assert!(headers["x-amzn-trace-id"].to_str().unwrap().contains(&span.span_id().to_string()));
+    let headers = sent(both.with_propagation_targets(PropagationTargets::nowhere()));
+    assert!(headers.is_empty(), "{headers:?}");
+    let mut child = Command::new("env");
+    child.env_clear().env("TRACESTATE", "a=1").env("BAGGAGE", "secret=1");
+    Environment::inject(&Propagator::global().and(XRay::new()), &cx, &mut child);
+    let output = String::from_utf8(child.output().unwrap().stdout).unwrap();
+    let mut names: Vec<_> = output.lines().map(|line| line.split_once('=').unwrap().0).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["TRACEPARENT", "X_AMZN_TRACE_ID"]);
+
+    // A handle to it that is made global leaves it what it is; a list that it is in is the rest.
+    let of_itself = Telemetry::builder()
+        .with_environment([("OTEL_TRACES_EXPORTER", "none")])
+        .with_propagator(Propagator::global())
+        .build()
+        .unwrap();
+    of_itself.set_global();
+    assert!(sent(PropagationLayer::new()).contains_key("traceparent"));
+    global::set_text_map_propagator(Propagator::global().and(XRay::new()));
+    let headers = sent(PropagationLayer::new());
+    assert!(headers["x-amzn-trace-id"].to_str().unwrap().contains(&span.span_id().to_string()));
+    let found = Propagator::global().extract(&Context::new(), &headers);
+    assert_eq!(found.span().span_context().span_id(), span.span_id());
 }

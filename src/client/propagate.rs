@@ -113,7 +113,8 @@ impl PropagationLayer {
     }
 
     /// Which of these requests may carry baggage, too, if the propagator writes any. Default: none,
-    /// [`PropagationTargets::nowhere`], so that what is in there reaches no stranger by accident. A line of it that is there already is taken away, too.
+    /// [`PropagationTargets::nowhere`], so that what is in there reaches no stranger by accident. A
+    /// line of it that is there already is taken away, too.
     ///
     /// ```
     /// use http::{Request, Response};

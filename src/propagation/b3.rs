@@ -146,21 +146,23 @@ fn read_single(value: &[u8]) -> Option<Found> {
 
 fn read_multiple(from: &impl Source) -> Option<Found> {
     let ids = ids(from.only_line(&TRACE_ID)?, from.only_line(&SPAN_ID)?)?;
-    let decision = if from.only_line(&FLAGS) == Some(b"1") {
-        Decision::Debug
-    } else if from.lines(&SAMPLED).next().is_none() {
-        Decision::Undecided
-    } else {
-        match from.only_line(&SAMPLED)? {
-            b"0" => Decision::No,
-            b"1" => Decision::Yes,
-            // As old tracers have it.
-            word if word.eq_ignore_ascii_case(b"false") => Decision::No,
-            word if word.eq_ignore_ascii_case(b"true") => Decision::Yes,
-            _ => return None,
-        }
+    let flags = optional(from, &FLAGS)?;
+    let decision = match optional(from, &SAMPLED)? {
+        _ if flags == Some(b"1") => Decision::Debug,
+        None => Decision::Undecided,
+        Some(b"0") => Decision::No,
+        Some(b"1") => Decision::Yes,
+        // As old tracers have it.
+        Some(word) if word.eq_ignore_ascii_case(b"false") => Decision::No,
+        Some(word) if word.eq_ignore_ascii_case(b"true") => Decision::Yes,
+        Some(_) => return None,
     };
     Some((ids.0, ids.1, decision))
+}
+
+/// A header that may be missing, and may not be there twice.
+fn optional<'a>(from: &'a impl Source, name: &'static HeaderName) -> Option<Option<&'a [u8]>> {
+    if from.lines(name).next().is_none() { Some(None) } else { from.only_line(name).map(Some) }
 }
 
 fn ids(trace: &[u8], span: &[u8]) -> Option<(TraceId, SpanId)> {

@@ -195,8 +195,8 @@ impl Extractor for Lines<'_> {
     fn get_all(&self, key: &str) -> Option<Vec<&str>> {
         let mut lines = self.headers.get_all(key).iter().peekable();
         lines.peek()?;
-        // No propagator takes an empty line for anything.
-        Some(lines.map(|line| line.to_str().unwrap_or_default()).collect())
+        // No format has this in it.
+        Some(lines.map(|line| line.to_str().unwrap_or("\u{fffd}")).collect())
     }
 }
 

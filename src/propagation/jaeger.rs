@@ -120,7 +120,9 @@ pub(super) fn inject(cx: &Context, to: &mut impl Target, baggage: bool) {
         return;
     }
     let mut left = LONGEST;
-    for (key, (value, _)) in cx.baggage() {
+    let mut entries: Vec<_> = cx.baggage().iter().collect();
+    entries.sort_unstable_by_key(|(key, _)| key.as_str());
+    for (key, (value, _)) in entries {
         let value = utf8_percent_encode(value.as_str(), NON_ALPHANUMERIC).to_string();
         if let Some(rest) = left.checked_sub(key.as_str().len() + value.len()) {
             left = rest;
@@ -166,10 +168,8 @@ pub(super) fn is_baggage(name: &str) -> bool {
 fn entries(from: &impl Source) -> Vec<KeyValueMetadata> {
     let mut entries = Vec::new();
     let mut left = LONGEST;
-    for name in from.names() {
-        if !is_baggage(name) {
-            continue;
-        }
+    // Somebody else's carrier may be slow to look at.
+    for name in from.names().filter(|name| is_baggage(name)).take(2 * ENTRIES) {
         let key = &name[BAGGAGE_PREFIX.len()..];
         let Some(value) = from.only_line_of(name) else { continue };
         let Some(rest) = left.checked_sub(key.len() + value.len()) else { continue };
@@ -177,7 +177,10 @@ fn entries(from: &impl Source) -> Vec<KeyValueMetadata> {
         if entries.len() == ENTRIES {
             break;
         }
-        let value = percent_decode(value).decode_utf8_lossy().into_owned();
+        // Some of Jaeger's clients write spaces like that, and all of them encode a plus sign.
+        let value: Vec<_> =
+            value.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+        let value = percent_decode(&value).decode_utf8_lossy().into_owned();
         entries.push(KeyValueMetadata::new(key.to_owned(), value, ""));
     }
     entries

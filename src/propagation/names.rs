@@ -4,7 +4,7 @@ use crate::{error::BuildError, propagation::format::Format};
 
 const NONE: &str = "none";
 
-/// What the code names. Empty names are none.
+/// What the code names.
 pub(super) fn from_code<N: AsRef<str>>(
     names: impl IntoIterator<Item = N>,
 ) -> Result<Vec<Format>, BuildError> {

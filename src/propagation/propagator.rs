@@ -1,6 +1,6 @@
 //! The propagator a layer uses: a list of formats that it was given, or the global propagator.
 
-use std::{any::Any, fmt, mem, sync::Arc};
+use std::{any::Any, cell::Cell, fmt, mem, sync::Arc};
 
 use http::HeaderMap;
 use opentelemetry::{
@@ -17,7 +17,7 @@ use crate::{
         carrier::{Extracting, Injecting, Lines, Written},
         format::{Format, Part},
         names,
-        received::keep_random,
+        received::{keep_random, of_this_span},
     },
 };
 
@@ -72,6 +72,8 @@ enum Member {
     /// allocate.
     Known(Format),
     Foreign(Arc<dyn TextMapPropagator + Send + Sync>),
+    /// Whatever is global by then.
+    Global,
 }
 
 /// A member, or the global propagator.
@@ -159,7 +161,10 @@ impl Propagator {
 
     /// This one and then `propagator`, which may be a list itself. One of this module's that is on
     /// the list already is not added again. After [`global`](Self::global), the global propagator
-    /// is asked first each time.
+    /// is asked first each time; made global itself, the list leaves that one out.
+    ///
+    /// Others belong before ours: they know nothing of what is [beside the
+    /// span](crate::propagation#what-a-span-does-not-hold), and cannot overrule it for the same span.
     #[must_use]
     pub fn and<P>(self, propagator: P) -> Self
     where
@@ -167,7 +172,7 @@ impl Propagator {
     {
         let members = |propagator: Self| match propagator.0 {
             Which::Given(list) => list.members.clone(),
-            Which::Global => vec![Member::Foreign(Arc::new(Self::global()))],
+            Which::Global => vec![Member::Global],
         };
         Self::of(members(self).into_iter().chain(members(Self::new(propagator))))
     }
@@ -218,9 +223,7 @@ impl Propagator {
             let cx = found.as_ref().unwrap_or(cx);
             let more = match member {
                 Member::Known(format) => format.extract(cx, headers),
-                Member::Foreign(propagator) => {
-                    Some(propagator.extract_with_context(cx, &Lines::new(headers)))
-                }
+                other => other.extract_foreign(cx, &Lines::new(headers)),
             };
             if more.is_some() {
                 found = more;
@@ -281,6 +284,12 @@ impl Propagator {
         ours
     }
 
+    /// Whether it is the global one, whatever that is.
+    #[cfg(feature = "sdk")]
+    pub(crate) fn is_global(&self) -> bool {
+        matches!(self.0, Which::Global)
+    }
+
     /// Whatever may be left of the formats: their fields, and what else is read of them.
     pub(super) fn for_each_name(&self, mut each: impl FnMut(&str)) {
         self.for_each(|member| match member {
@@ -297,13 +306,18 @@ impl Propagator {
     #[inline]
     fn for_each(&self, mut each: impl FnMut(One<'_>)) {
         match &self.0 {
-            Which::Global => global::get_text_map_propagator(|global| each(One::Foreign(global))),
+            Which::Global => {
+                with_global(|global| each(One::Foreign(global)));
+            }
             Which::Given(list) => {
                 for member in &list.members {
-                    each(match member {
-                        Member::Known(format) => One::Known(*format),
-                        Member::Foreign(foreign) => One::Foreign(&**foreign),
-                    });
+                    match member {
+                        Member::Known(format) => each(One::Known(*format)),
+                        Member::Foreign(foreign) => each(One::Foreign(&**foreign)),
+                        Member::Global => {
+                            with_global(|global| each(One::Foreign(global)));
+                        }
+                    }
                 }
             }
         }
@@ -322,12 +336,27 @@ impl Propagator {
     }
 }
 
+impl Member {
+    /// The Context with what somebody else's propagator has found.
+    #[cold]
+    fn extract_foreign(&self, cx: &Context, extractor: &dyn Extractor) -> Option<Context> {
+        let found = match self {
+            Self::Known(_) => None,
+            Self::Foreign(foreign) => Some(foreign.extract_with_context(cx, extractor)),
+            Self::Global => with_global(|global| global.extract_with_context(cx, extractor)),
+        };
+        found.map(|found| of_this_span(cx, found))
+    }
+}
+
 impl List {
     fn add(&mut self, member: Member) {
         let fields: Vec<String> = match &member {
             Member::Known(format) if self.has(*format) => return,
             Member::Known(format) => format.fields().to_vec(),
             Member::Foreign(propagator) => propagator.fields().map(str::to_owned).collect(),
+            // It may be another by the time the fields are read.
+            Member::Global => Vec::new(),
         };
         for field in fields {
             if !self.fields.contains(&field) {
@@ -341,6 +370,29 @@ impl List {
         let is = |member: &Member| matches!(member, Member::Known(known) if *known == format);
         self.members.iter().any(is)
     }
+}
+
+/// The global propagator. Inside of itself, which it may be made of, there is none.
+fn with_global<T>(job: impl FnOnce(&dyn TextMapPropagator) -> T) -> Option<T> {
+    thread_local! {
+        static INSIDE: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Also if the propagator panics.
+    struct Leave;
+
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            INSIDE.set(false);
+        }
+    }
+
+    if INSIDE.replace(true) {
+        return None;
+    }
+    let _leave = Leave;
+    let mut job = Some(job);
+    global::get_text_map_propagator(|global| job.take().map(|job| job(global)))
 }
 
 fn inject_foreign(
@@ -397,15 +449,17 @@ impl TextMapPropagator for Propagator {
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
         let list = match &self.0 {
             Which::Global => {
-                return global::get_text_map_propagator(|global| {
-                    global.extract_with_context(cx, extractor)
-                });
+                let found = with_global(|global| global.extract_with_context(cx, extractor));
+                return found.unwrap_or_else(|| cx.clone());
             }
             Which::Given(list) => list,
         };
-        keep_random(list.members.iter().fold(cx.clone(), |cx, member| match member {
-            Member::Known(format) => format.extract(&cx, &Extracting(extractor)).unwrap_or(cx),
-            Member::Foreign(propagator) => propagator.extract_with_context(&cx, extractor),
+        keep_random(list.members.iter().fold(cx.clone(), |cx, member| {
+            let found = match member {
+                Member::Known(format) => format.extract(&cx, &Extracting(extractor)),
+                other => other.extract_foreign(&cx, extractor),
+            };
+            found.unwrap_or(cx)
         }))
     }
 
@@ -432,6 +486,7 @@ impl fmt::Debug for Member {
         match self {
             Self::Known(format) => format.fmt(f),
             Self::Foreign(propagator) => propagator.fmt(f),
+            Self::Global => f.write_str("global"),
         }
     }
 }

@@ -99,8 +99,7 @@ impl Decision {
 #[cfg(feature = "sdk")]
 pub(crate) fn is_undecided(parent_cx: &Context) -> bool {
     let parent = parent_cx.span();
-    let parent = parent.span_context();
-    parent.is_remote() && Decision::of(parent_cx, parent) == Decision::Undecided
+    Decision::of(parent_cx, parent.span_context()) == Decision::Undecided
 }
 
 /// The Context with a remote span in it, and what else was received.
@@ -117,7 +116,7 @@ pub(super) fn with_remote(
     let (mut flags, mut state) = (flags, state);
     let before = cx.span();
     let before = before.span_context();
-    if before.is_valid() && (before.trace_id(), before.span_id()) == ids && before.is_remote() {
+    if before.is_valid() && (before.trace_id(), before.span_id()) == ids {
         flags = flags | before.trace_flags() & RANDOM;
         if state == TraceState::NONE {
             state = before.trace_state().clone();
@@ -128,7 +127,7 @@ pub(super) fn with_remote(
             flags = flags | before.trace_flags();
             received.undecided = false;
         }
-        received.debug |= was.debug;
+        received.debug |= was.debug && flags.is_sampled();
         received.tracestate = received.tracestate.or(was.tracestate);
         received.lineage = received.lineage.or(was.lineage);
     }
@@ -144,6 +143,19 @@ pub(super) fn with_remote(
     }
     received.of = Some(ids);
     cx.with_value(received)
+}
+
+/// The Context that somebody else has found a span for, and nothing beside it that was received with
+/// another.
+pub(super) fn of_this_span(before: &Context, cx: Context) -> Context {
+    let ids = |cx: &Context| {
+        let span = cx.span();
+        (span.span_context().trace_id(), span.span_context().span_id())
+    };
+    if cx.get::<Received>().is_some() && ids(before) != ids(&cx) {
+        return cx.with_value(Received::default());
+    }
+    cx
 }
 
 /// The Context with the flag of its span beside it, where somebody may sample out what is further

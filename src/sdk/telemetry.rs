@@ -81,7 +81,9 @@ impl Telemetry {
     /// ```
     pub fn set_global(&self) {
         global::set_tracer_provider(self.provider.clone());
-        global::set_text_map_propagator(self.propagator.clone());
+        if !self.propagator.is_global() {
+            global::set_text_map_propagator(self.propagator.clone());
+        }
     }
 
     /// The tracer provider, for spans of your own and for other instrumentation.

@@ -122,6 +122,7 @@ fn what_is_no_b3_names_no_parent() {
             ("x-b3-sampled", "0"),
         ],
         &[("x-b3-traceid", "1"), ("x-b3-spanid", SPAN)],
+        &[("x-b3-traceid", TRACE), ("x-b3-spanid", SPAN), ("x-b3-flags", "1"), ("x-b3-flags", "1")],
     ] {
         assert_eq!(found(&extract(MULTI, several)), None, "{several:?}");
     }
@@ -325,6 +326,18 @@ fn jaegers_baggage_adds_to_what_is_there_and_has_a_limit() {
     assert_eq!(baggage(&extract(JAEGER, &flood)).len(), 64);
     let long = "v".repeat(8192);
     assert_eq!(baggage(&extract(JAEGER, &[("uberctx-a", &long), ("uberctx-b", "1")])).len(), 1);
+    // Some of Jaeger's clients write spaces like that.
+    let cx = extract(JAEGER, &[("uberctx-a", "b+c%2Bd")]);
+    assert_eq!(baggage(&cx)[0].1, "b c+d");
+
+    // Encoded it is three times as long; and what fits is always the same.
+    let entries = ["a", "b", "c"].map(|key| KeyValue::new(key, "é".repeat(700)));
+    for _ in 0..20 {
+        let cx = Context::new().with_baggage(entries.clone());
+        let sent = inject(JAEGER, &cx);
+        assert_eq!(sent.len(), 1);
+        assert!(sent[0].starts_with("uberctx-a: "));
+    }
 }
 
 #[test]
@@ -467,4 +480,16 @@ fn what_was_left_open_of_one_span_is_not_left_open_of_another() {
     );
     let sent = inject(SINGLE, &cx.with_remote_span_context(other));
     assert_eq!(sent, [format!("b3: {TRACE}-0000000000000005-0")]);
+}
+
+#[test]
+fn a_no_that_comes_later_is_a_no_to_debug_as_well() {
+    let headers = map(&[
+        ("b3", format!("{TRACE}-{SPAN}-d")),
+        ("traceparent", format!("00-{TRACE}-{SPAN}-00")),
+    ]);
+    let both = Propagator::new(SINGLE).and(TraceContext::new());
+    let cx = both.extract(&Context::new(), &headers);
+    assert_eq!(inject(SINGLE, &cx), [format!("b3: {TRACE}-{SPAN}-0")]);
+    assert!(inject(SINGLE, &below(&cx, TraceFlags::SAMPLED))[0].ends_with("-1"));
 }

@@ -370,3 +370,66 @@ fn baggage_of_any_format_stays_at_home_whoever_writes_it() {
         assert_eq!(nowhere.lines(&request, spans), [0; 5]);
     }
 }
+
+#[test]
+fn baggage_stays_at_home_also_where_no_span_speaks_for_the_request() {
+    let names = ["baggage", "jaeger"];
+    let ours = Propagator::named(names).unwrap();
+    let foreign =
+        || TextMapCompositePropagator::new(vec![Box::new(Propagator::named(names).unwrap())]);
+    let by_hand = Request::get("http://inventory/")
+        .header("baggage", "secret=1")
+        .header("uberctx-secret", "1")
+        .body(())
+        .unwrap();
+    for layer in [
+        PropagationLayer::new().with_propagator(ours),
+        PropagationLayer::new().with_propagator(foreign()),
+    ] {
+        for cx in [Context::new(), Context::new().with_baggage([KeyValue::new("tenant", "acme")])] {
+            let _attached = cx.attach();
+            for headers in received(&layer, &by_hand) {
+                assert!(headers.is_empty(), "{headers:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn baggage_that_is_written_under_another_name_stays_at_home_too() {
+    /// Writes all there is into a header of its own, as nobody else knows it.
+    #[derive(Debug)]
+    struct Theirs;
+
+    impl TextMapPropagator for Theirs {
+        fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
+            for (key, (value, _)) in cx.baggage() {
+                injector.set("x-theirs", format!("{key}={value}"));
+            }
+        }
+
+        fn extract_with_context(&self, cx: &Context, _: &dyn Extractor) -> Context {
+            cx.clone()
+        }
+
+        fn fields(&self) -> FieldIter<'_> {
+            FieldIter::new(&[])
+        }
+    }
+
+    let layers = Layers::new().with(|| Theirs);
+    let request = Request::get("http://inventory/").body(()).unwrap();
+    assert_eq!(layers.lines(&request, ["x-theirs"]), [0]);
+    let allowed = layers.baggage_to(&PropagationTargets::everywhere());
+    assert_eq!(allowed.lines(&request, ["x-theirs"]), [1]);
+}
+
+#[test]
+fn two_layers_are_one_span_also_where_there_is_baggage_that_stays_at_home() {
+    let layers = Layers::new();
+    let _attached = Context::current_with_baggage([KeyValue::new("tenant", "acme")]).attach();
+    let far = FarSide::default();
+    let mut service = layers.client.layer(layers.client.layer(far.clone()));
+    tokio_test::block_on(tower::Service::call(&mut service, used("http://inventory/"))).unwrap();
+    assert_eq!(layers.recorder.spans().len(), 1);
+}

@@ -393,4 +393,99 @@ fn a_map_that_is_full_stays_as_it_is() {
     let cx = local(1, TraceState::NONE).with_baggage([KeyValue::new("a", "1")]);
     everything().inject(&cx, &mut headers);
     assert_eq!(headers.len(), before);
+    let foreign = TextMapCompositePropagator::new(vec![Box::new(everything())]);
+    Propagator::new(foreign).inject(&cx, &mut headers);
+    assert_eq!(headers.len(), before);
+
+    // But for what would speak for another span.
+    headers.remove("x0");
+    headers.insert("traceparent", HeaderValue::from_static("stale"));
+    Propagator::new(TraceContext::new()).inject(&cx, &mut headers);
+    assert!(headers.get("traceparent").is_none_or(|parent| parent != "stale"));
+}
+
+#[test]
+fn a_line_that_is_no_text_hides_behind_no_carrier() {
+    let parent = format!("00-{TRACE}-{SPAN}-01");
+    let in_a_box = TextMapCompositePropagator::new(vec![Box::new(TraceContext::new())]);
+    for propagator in [Propagator::new(TraceContext::new()), Propagator::new(in_a_box)] {
+        let twice = map(&[("traceparent", parent.as_bytes()), ("traceparent", b"\xff")]);
+        assert!(!propagator.extract(&Context::new(), &twice).has_active_span());
+        let broken = map(&[
+            ("traceparent", parent.as_bytes()),
+            ("tracestate", b"a=1"),
+            ("tracestate", b"b=\xff"),
+        ]);
+        let cx = propagator.extract(&Context::new(), &broken);
+        assert_eq!(cx.span().span_context().trace_state(), &TraceState::NONE);
+    }
+}
+
+#[test]
+fn what_others_write_is_known_by_its_fields_however_they_spell_them() {
+    #[derive(Debug)]
+    struct Shouts(Vec<String>);
+
+    impl TextMapPropagator for Shouts {
+        fn inject_context(&self, _: &Context, _: &mut dyn Injector) {}
+
+        fn extract_with_context(&self, cx: &Context, _: &dyn Extractor) -> Context {
+            cx.clone()
+        }
+
+        fn fields(&self) -> FieldIter<'_> {
+            FieldIter::new(&self.0)
+        }
+    }
+
+    let fields = ["X-B3-TraceId", "Uber-Trace-Id", "X-Theirs"].map(str::to_owned).to_vec();
+    let shouts =
+        Propagator::new(Shouts(fields)).and(TraceContext::new()).and(TraceContextPropagator::new());
+    assert_eq!(
+        shouts.fields().collect::<Vec<_>>(),
+        ["X-B3-TraceId", "Uber-Trace-Id", "X-Theirs", "traceparent", "tracestate"]
+    );
+    let stale = [
+        ("b3", "0"),
+        ("x-b3-sampled", "0"),
+        ("uber-trace-id", "old"),
+        ("uberctx-old", "1"),
+        ("x-theirs", "old"),
+        ("x-ours", "stays"),
+    ];
+    let mut headers = map(&stale);
+    shouts.inject(&local(1, TraceState::NONE), &mut headers);
+    assert_eq!(
+        lines(&headers),
+        [format!("traceparent: 00-{TRACE}-{SPAN}-01"), "x-ours: stays".into()]
+    );
+
+    let mut child = Command::new("env");
+    child.env_clear();
+    for (name, value) in stale {
+        child.env(name.to_uppercase().replace('-', "_"), value);
+    }
+    Environment::inject(&shouts, &local(1, TraceState::NONE), &mut child);
+    let output = String::from_utf8(child.output().unwrap().stdout).unwrap();
+    let mut left: Vec<_> = output.lines().map(|line| line.split_once('=').unwrap().0).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["TRACEPARENT", "UBERCTX_OLD", "X_OURS"]);
+}
+
+#[test]
+fn what_somebody_else_has_found_another_span_for_does_not_hold_for_that() {
+    let headers = map(&[
+        ("b3", format!("{TRACE}-{SPAN}-d")),
+        ("traceparent", format!("00-{TRACE}-00000000000000aa-01")),
+    ]);
+    let both = Propagator::new(B3::new()).and(TraceContextPropagator::new());
+    let cx = both.extract(&Context::new(), &headers);
+    let child = cx.with_remote_span_context(opentelemetry::trace::SpanContext::new(
+        cx.span().span_context().trace_id(),
+        9_u64.into(),
+        opentelemetry::TraceFlags::SAMPLED,
+        false,
+        TraceState::NONE,
+    ));
+    assert_eq!(inject(B3::new(), &child), [format!("b3: {TRACE}-0000000000000009-1")]);
 }

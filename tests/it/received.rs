@@ -98,8 +98,10 @@ fn the_random_flag_gets_through_spans_of_others_alone() {
     for received in ["02", "03"] {
         let headers = map(&[("traceparent", format!("00-{TRACE}-{SPAN}-{received}"))]);
         let w3c = Propagator::new(TraceContext::new());
-        let as_any = w3c.extract_with_context(&Context::new(), &HeaderExtractor(&headers));
-        for cx in [w3c.extract(&Context::new(), &headers), as_any] {
+        let extractor = HeaderExtractor(&headers);
+        let as_any = w3c.extract_with_context(&Context::new(), &extractor);
+        let alone = TraceContext::new().extract_with_context(&Context::new(), &extractor);
+        for cx in [w3c.extract(&Context::new(), &headers), as_any, alone] {
             let span = tracer.build_with_context(tracer.span_builder("own"), &cx);
             assert_eq!(span.span_context().trace_flags(), TraceFlags::NOT_SAMPLED);
             let mut sent = HeaderMap::new();
@@ -117,7 +119,13 @@ fn the_random_flag_gets_through_spans_of_others_alone() {
     // And where there is no layer's span at all.
     let parent = format!("00-{TRACE}-{SPAN}-03");
     let bare = TraceLayer::new().with_propagator(TraceContext::new());
-    for layer in [bare.clone(), bare.with_filter(|_| Verdict::all().without_span())] {
+    let ended = SdkTracerProvider::builder().build();
+    ended.shutdown().unwrap();
+    for layer in [
+        bare.clone(),
+        bare.clone().with_tracer_provider(&ended),
+        bare.with_filter(|_| Verdict::all().without_span()),
+    ] {
         let sent = sent_on(&layer, &tracer, 1, &[("traceparent", &parent)]);
         assert_eq!(flags(&sent), "02");
     }

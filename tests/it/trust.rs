@@ -7,7 +7,7 @@ use opentelemetry::{
     Context, KeyValue, SpanId,
     baggage::BaggageExt,
     propagation::TextMapCompositePropagator,
-    trace::{Span as _, TraceContextExt},
+    trace::{Span as _, TraceContextExt, TraceState},
 };
 use opentelemetry_sdk::{
     error::OTelSdkResult,
@@ -119,6 +119,15 @@ fn baggage_of_several_lines_is_there_when_the_span_starts() {
     for (key, value) in [("tenant", "acme"), ("plan", "gold"), ("region", "eu"), ("last", "1")] {
         assert_eq!(span.attributes[key], value.into());
     }
+}
+
+#[test]
+fn to_a_span_that_is_current_and_no_header_names_there_is_no_link() {
+    let recorder = Recorder::new();
+    let layer = recorder.layer().with_remote_parent(RemoteParent::Link);
+    let _attached = crate::support::headers::local(1, TraceState::NONE).attach();
+    exchange(&layer, Request::new(()), response(""));
+    assert!(recorder.span().links.links.is_empty());
 }
 
 #[test]

@@ -86,6 +86,7 @@ mod tests {
     use opentelemetry::trace::{SpanContext, TraceFlags, TraceState};
 
     use super::*;
+    use crate::propagation::{B3, Propagator};
     use crate::sdk::SamplerBuilder;
 
     fn parent(flags: TraceFlags) -> Context {
@@ -102,6 +103,10 @@ mod tests {
     fn attributes_are_wanted_where_somebody_may_look_or_the_span_is_likely_recorded() {
         let (none, sampled, not) =
             (Context::new(), parent(TraceFlags::SAMPLED), parent(TraceFlags::NOT_SAMPLED));
+        let mut headers = http::HeaderMap::new();
+        let ids = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
+        headers.insert("b3", http::HeaderValue::from_static(ids));
+        let undecided = Propagator::new(B3::new()).extract(&none, &headers);
         let on = SamplerBuilder::new();
         let off = SamplerBuilder::new().with_always_off();
         let ratio = |ratio| SamplerBuilder::new().with_ratio(ratio);
@@ -119,9 +124,11 @@ mod tests {
         ] {
             let sampler = builder.build().unwrap();
             for (is_observed, expected) in [(false, unobserved), (true, observed)] {
-                let wants = [&none, &sampled, &not]
-                    .map(|cx| sampler.wants_start_attributes(cx, is_observed));
-                assert_eq!(wants, expected, "{name}, observed: {is_observed}");
+                let wants = |cx| sampler.wants_start_attributes(cx, is_observed);
+                let of_each = [&none, &sampled, &not].map(wants);
+                assert_eq!(of_each, expected, "{name}, observed: {is_observed}");
+                // One that has decided nothing is as good as none.
+                assert_eq!(wants(&undecided), wants(&none), "{name}, observed: {is_observed}");
             }
         }
     }
