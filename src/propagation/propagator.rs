@@ -1,6 +1,11 @@
-//! The propagator a layer uses: a list of formats that it was given, or the global propagator.
+//! The propagator a layer uses: a list of formats, of others' propagators, or the global one.
 
-use std::{any::Any, cell::Cell, fmt, mem, sync::Arc};
+use std::{
+    any::Any,
+    cell::Cell,
+    fmt, mem,
+    sync::{Arc, LazyLock},
+};
 
 use http::HeaderMap;
 use opentelemetry::{
@@ -51,18 +56,12 @@ use crate::{
 ///
 /// [composite]: https://opentelemetry.io/docs/specs/otel/context/api-propagators/#composite-propagator
 #[derive(Clone)]
-pub struct Propagator(Which);
+pub struct Propagator(Arc<List>);
 
-#[derive(Clone)]
-enum Which {
-    Global,
-    Given(Arc<List>),
-}
-
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct List {
     members: Vec<Member>,
-    /// All that they write.
+    /// All that they write, but for the global one, which may be another by the time they are read.
     fields: Vec<String>,
 }
 
@@ -76,7 +75,7 @@ enum Member {
     Global,
 }
 
-/// A member, or the global propagator.
+/// A member that was found, where it was to be looked for.
 enum One<'a> {
     Known(Format),
     Foreign(&'a dyn TextMapPropagator),
@@ -104,7 +103,8 @@ impl Propagator {
     /// default global propagator does nothing.
     #[must_use]
     pub fn global() -> Self {
-        Self(Which::Global)
+        static GLOBAL: LazyLock<Propagator> = LazyLock::new(|| Propagator::of([Member::Global]));
+        GLOBAL.clone()
     }
 
     /// Neither reads nor writes anything, so that every request starts a trace.
@@ -170,11 +170,8 @@ impl Propagator {
     where
         P: TextMapPropagator + Send + Sync + 'static,
     {
-        let members = |propagator: Self| match propagator.0 {
-            Which::Given(list) => list.members.clone(),
-            Which::Global => vec![Member::Global],
-        };
-        Self::of(members(self).into_iter().chain(members(Self::new(propagator))))
+        let other = Self::new(propagator);
+        Self::of(self.0.members.iter().chain(&other.0.members).cloned())
     }
 
     /// Reads what the propagators find in `headers`, the remote span above all; gives `cx` back,
@@ -214,12 +211,8 @@ impl Propagator {
         cx: &Context,
         headers: &HeaderMap,
     ) -> Context {
-        let list = match &self.0 {
-            Which::Global => return self.extract_with_context(cx, &Lines::new(headers)),
-            Which::Given(list) => list,
-        };
         let mut found = None;
-        for member in &list.members {
+        for member in &self.0.members {
             let cx = found.as_ref().unwrap_or(cx);
             let more = match member {
                 Member::Known(format) => format.extract(cx, headers),
@@ -287,7 +280,7 @@ impl Propagator {
     /// Whether it is the global one, whatever that is.
     #[cfg(feature = "sdk")]
     pub(crate) fn is_global(&self) -> bool {
-        matches!(self.0, Which::Global)
+        matches!(self.0.members[..], [Member::Global])
     }
 
     /// Whatever may be left of the formats: their fields, and what else is read of them.
@@ -305,19 +298,12 @@ impl Propagator {
 
     #[inline]
     fn for_each(&self, mut each: impl FnMut(One<'_>)) {
-        match &self.0 {
-            Which::Global => {
-                with_global(|global| each(One::Foreign(global)));
-            }
-            Which::Given(list) => {
-                for member in &list.members {
-                    match member {
-                        Member::Known(format) => each(One::Known(*format)),
-                        Member::Foreign(foreign) => each(One::Foreign(&**foreign)),
-                        Member::Global => {
-                            with_global(|global| each(One::Foreign(global)));
-                        }
-                    }
+        for member in &self.0.members {
+            match member {
+                Member::Known(format) => each(One::Known(*format)),
+                Member::Foreign(foreign) => each(One::Foreign(&**foreign)),
+                Member::Global => {
+                    with_global(|global| each(One::Foreign(global)));
                 }
             }
         }
@@ -332,7 +318,7 @@ impl Propagator {
         for member in members {
             list.add(member);
         }
-        Self(Which::Given(Arc::new(list)))
+        Self(Arc::new(list))
     }
 }
 
@@ -355,7 +341,6 @@ impl List {
             Member::Known(format) if self.has(*format) => return,
             Member::Known(format) => format.fields().to_vec(),
             Member::Foreign(propagator) => propagator.fields().map(str::to_owned).collect(),
-            // It may be another by the time the fields are read.
             Member::Global => Vec::new(),
         };
         for field in fields {
@@ -447,14 +432,7 @@ impl TextMapPropagator for Propagator {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        let list = match &self.0 {
-            Which::Global => {
-                let found = with_global(|global| global.extract_with_context(cx, extractor));
-                return found.unwrap_or_else(|| cx.clone());
-            }
-            Which::Given(list) => list,
-        };
-        keep_random(list.members.iter().fold(cx.clone(), |cx, member| {
+        keep_random(self.0.members.iter().fold(cx.clone(), |cx, member| {
             let found = match member {
                 Member::Known(format) => format.extract(&cx, &Extracting(extractor)),
                 other => other.extract_foreign(&cx, extractor),
@@ -464,20 +442,13 @@ impl TextMapPropagator for Propagator {
     }
 
     fn fields(&self) -> FieldIter<'_> {
-        match &self.0 {
-            // The global one may be another by the time its fields are read.
-            Which::Global => FieldIter::new(&[]),
-            Which::Given(list) => FieldIter::new(&list.fields),
-        }
+        FieldIter::new(&self.0.fields)
     }
 }
 
 impl fmt::Debug for Propagator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Which::Global => f.write_str("global"),
-            Which::Given(list) => f.debug_list().entries(&list.members).finish(),
-        }
+        f.debug_list().entries(&self.0.members).finish()
     }
 }
 
