@@ -15,18 +15,16 @@ impl BaggageKeys {
         let mut list: Vec<Key> = Vec::new();
         for key in keys {
             let key = key.as_ref();
-            let ours = [Convention::Http, Convention::Rpc].iter().any(|layers| layers.is_ours(key));
-            let wrong = if !baggage::is_key(key) {
-                "is no key that an entry of baggage can have"
-            } else if ours {
-                "is an attribute of the layer's own"
-            } else {
-                if !list.iter().any(|known| known.as_str() == key) {
-                    list.push(Key::from(Arc::<str>::from(key)));
-                }
-                continue;
-            };
-            return Err(BuildError::new("baggage attribute", key, wrong));
+            let wrong = |is| Err(BuildError::new("baggage attribute", key, is));
+            if !baggage::is_key(key) {
+                return wrong("is no key that an entry of baggage can have");
+            }
+            if [Convention::Http, Convention::Rpc].iter().any(|layers| layers.is_ours(key)) {
+                return wrong("is an attribute of the layer's own");
+            }
+            if !list.iter().any(|known| known.as_str() == key) {
+                list.push(Key::from(Arc::<str>::from(key)));
+            }
         }
         Ok(Self(list))
     }

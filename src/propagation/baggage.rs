@@ -149,23 +149,27 @@ fn entry(member: &[u8]) -> Option<KeyValueMetadata> {
     let key = token(key)?;
     let value = percent_decode(octets(value?)?).decode_utf8_lossy().into_owned();
     let mut properties = String::new();
-    for part in parts {
-        let Some((key, value)) = pair(part) else { continue };
-        let value = value.map(octets);
-        if let (Some(key), Some(value)) =
-            (token(key), value.map_or(Some(None), |value| value.map(Some)))
-        {
-            if !properties.is_empty() {
-                properties.push(';');
-            }
-            properties.push_str(key);
-            if let Some(value) = value.and_then(|value| str::from_utf8(value).ok()) {
-                properties.push('=');
-                properties.push_str(value);
-            }
+    for (key, value) in parts.filter_map(property) {
+        if !properties.is_empty() {
+            properties.push(';');
+        }
+        properties.push_str(key);
+        if let Some(value) = value {
+            properties.push('=');
+            properties.push_str(value);
         }
     }
     Some(KeyValueMetadata::new(key.to_owned(), value, properties))
+}
+
+/// A key, and a value if there is one.
+fn property(part: &[u8]) -> Option<(&str, Option<&str>)> {
+    let (key, value) = pair(part)?;
+    let value = match value {
+        Some(value) => Some(str::from_utf8(octets(value)?).ok()?),
+        None => None,
+    };
+    Some((token(key)?, value))
 }
 
 /// Key and value, which may have equals signs of its own.
