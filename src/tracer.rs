@@ -84,7 +84,7 @@ where
             with_unsampled(parent_cx, span.span_context(), flags)
         } else {
             // The provider is shut down, or the Context suppressed.
-            return Started::nothing(keep_random(parent_cx.clone()));
+            return Started::nothing(parent_cx.clone());
         };
         Started { cx, recording, fresh }
     }

@@ -18,7 +18,6 @@ use crate::{
         live::{Known, Live, Start},
         settings::Settings,
     },
-    propagation::received::keep_random,
     tracer::{OfRequest, Started},
 };
 
@@ -69,7 +68,7 @@ impl Beginning<'_> {
         }
         // A sampler or a processor of the user's may panic, which is not the request's fault.
         let started = contained(|| tracer.start(builder, &parent_cx))
-            .unwrap_or_else(|| Started::nothing(keep_random(parent_cx.clone())));
+            .unwrap_or_else(|| Started::nothing(parent_cx.clone()));
         let answers = started.fresh && propagates && !settings.response_propagation.is_none();
         if !started.recording && !answers {
             return Err(started);

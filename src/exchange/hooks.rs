@@ -108,11 +108,9 @@ impl Hooks {
         if self.request.is_empty() && !others {
             return Vec::new();
         }
-        if !self.request.is_empty() {
-            let head = head();
-            for hook in &self.request {
-                contained(|| hook(&head, &mut Attributes::of_start(list, convention)));
-            }
+        let head = head();
+        for hook in &self.request {
+            contained(|| hook(&head, &mut Attributes::of_start(list, convention)));
         }
         let keys = list.iter().map(|attribute| &attribute.key);
         keys.filter(|key| !convention.is_ours(key.as_str())).cloned().collect()

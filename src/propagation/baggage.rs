@@ -63,8 +63,8 @@ impl Baggage {
 pub(super) static FIELDS: [&HeaderName; 1] = [&BAGGAGE];
 
 /// How long a list is, at most, that is read or sent, and how many entries of it are read.
-const LONGEST: usize = 8192;
-const ENTRIES: usize = 64;
+pub(super) const LONGEST: usize = 8192;
+pub(super) const ENTRIES: usize = 64;
 
 /// What is not [an octet of a value][octet], and what would not come back as it was.
 ///
@@ -111,7 +111,7 @@ pub(super) fn inject(cx: &Context, to: &mut impl Target, allowed: bool) {
         list.push(b'=');
         push_encoded(&mut list, value.as_str(), ENCODED);
         for property in metadata.as_str().split(';') {
-            push_property(&mut list, property.trim_matches([' ', '\t']));
+            push_property(&mut list, property);
         }
         if list.len() > LONGEST {
             list.truncate(before);

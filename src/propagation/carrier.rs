@@ -22,11 +22,7 @@ pub(super) trait Source {
     /// [white space]: https://www.rfc-editor.org/rfc/rfc9110#section-5.5
     #[inline]
     fn only_line<'a>(&'a self, name: &'static HeaderName) -> Option<&'a [u8]> {
-        let mut lines = self.lines(name);
-        match (lines.next(), lines.next()) {
-            (Some(line), None) => Some(trimmed(line)),
-            _ => None,
-        }
+        only(self.lines(name))
     }
 
     /// The same, by a name that is not known beforehand.
@@ -48,6 +44,14 @@ pub(super) trait Target {
     fn remove_prefixed(&mut self, prefix: &str);
 }
 
+#[inline]
+fn only<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => Some(trimmed(line)),
+        _ => None,
+    }
+}
+
 /// Without white space around it, which in HTTP is spaces and tabs.
 #[inline]
 pub(super) fn trimmed(mut value: &[u8]) -> &[u8] {
@@ -67,11 +71,7 @@ impl Source for HeaderMap {
     }
 
     fn only_line_of<'a>(&'a self, name: &str) -> Option<&'a [u8]> {
-        let mut lines = self.get_all(name).iter();
-        match (lines.next(), lines.next()) {
-            (Some(line), None) => Some(trimmed(line.as_bytes())),
-            _ => None,
-        }
+        only(self.get_all(name).iter().map(HeaderValue::as_bytes))
     }
 }
 
@@ -118,10 +118,7 @@ impl Source for Extracting<'_> {
     }
 
     fn only_line_of<'a>(&'a self, name: &str) -> Option<&'a [u8]> {
-        match self.0.get_all(name)?.as_slice() {
-            [line] => Some(trimmed(line.as_bytes())),
-            _ => None,
-        }
+        only(self.0.get_all(name)?.into_iter().map(str::as_bytes))
     }
 }
 
@@ -218,6 +215,7 @@ impl Injector for Written<'_> {
     }
 
     fn reserve(&mut self, additional: usize) {
-        HeaderInjector(self.0).reserve(additional);
+        // What there is no room for is left out.
+        let _ = self.0.try_reserve(additional);
     }
 }

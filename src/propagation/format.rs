@@ -102,7 +102,9 @@ impl Format {
         for name in self.names() {
             headers.remove(*name);
         }
-        self.clear_baggage(headers);
+        if self == Self::Jaeger {
+            jaeger::clear_baggage(headers);
+        }
     }
 
     /// Whether the format has other headers than those that are written.

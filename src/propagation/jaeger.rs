@@ -11,6 +11,7 @@ use opentelemetry::{
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
 use crate::propagation::{
+    baggage::{ENTRIES, LONGEST},
     carrier::{Source, Target},
     hex,
     received::{Decision, Received, with_remote},
@@ -62,10 +63,6 @@ static TRACE_ID: HeaderName = HeaderName::from_static("uber-trace-id");
 pub(super) static FIELDS: [&HeaderName; 1] = [&TRACE_ID];
 
 const BAGGAGE_PREFIX: &str = "uberctx-";
-
-/// How many entries are read, and how many bytes of them are read or written.
-const ENTRIES: usize = 64;
-const LONGEST: usize = 8192;
 
 /// How long a span is spelled, with a parent and with colons that are percent-encoded.
 const LONGEST_ID: usize = 32 + 3 + 16 + 3 + 16 + 3 + 2;
@@ -170,13 +167,13 @@ fn entries(from: &impl Source) -> Vec<KeyValueMetadata> {
     let mut left = LONGEST;
     // Somebody else's carrier may be slow to look at.
     for name in from.names().filter(|name| is_baggage(name)).take(2 * ENTRIES) {
+        if entries.len() == ENTRIES {
+            break;
+        }
         let key = &name[BAGGAGE_PREFIX.len()..];
         let Some(value) = from.only_line_of(name) else { continue };
         let Some(rest) = left.checked_sub(key.len() + value.len()) else { continue };
         left = rest;
-        if entries.len() == ENTRIES {
-            break;
-        }
         // Some of Jaeger's clients write spaces like that, and all of them encode a plus sign.
         let value: Vec<_> =
             value.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();

@@ -16,11 +16,9 @@ pub(super) fn from_code<N: AsRef<str>>(
             Some(format) => formats.push(format),
             None if name.eq_ignore_ascii_case(NONE) => none = Some(name.to_owned()),
             None => {
-                return Err(BuildError::new(
-                    "propagator",
-                    name,
-                    "must be one of tracecontext, baggage, b3, b3multi, jaeger, xray, or none alone",
-                ));
+                let known = Format::ALL.map(Format::name).join(", ");
+                let must = format!("must be one of {known}, or none alone");
+                return Err(BuildError::new("propagator", name, must));
             }
         }
     }

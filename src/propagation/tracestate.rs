@@ -55,9 +55,9 @@ pub(super) fn write(state: &TraceState, received: Option<&str>) -> Option<Vec<u8
         members.extend(state);
         return members.list();
     };
-    let mut whole = Members::new();
-    whole.read([received.as_bytes()].into_iter())?;
-    let received = &whole;
+    let line = received.as_bytes();
+    let mut received = Members::new();
+    received.read([line].into_iter())?;
     let mut members = Members::new();
     members.extend(state.into_iter().filter(|&(key, value)| received.get(key) != Some(value)));
     members.extend(
@@ -84,7 +84,7 @@ impl<'a> Members<'a> {
         Self { members: [("", ""); MEMBERS], length: 0 }
     }
 
-    /// Reads a list; gives none if it breaks the format.
+    /// Reads a list; gives none if it breaks the format. In place: it is a kilobyte to move.
     fn read(&mut self, lines: impl Iterator<Item = &'a [u8]>) -> Option<()> {
         let mut left = LONGEST;
         let mut count = 0;

@@ -55,12 +55,11 @@ pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Gu
     }
     let live = match start(config, &head, parent, verdict.has_propagation()) {
         Ok(live) => live,
-        Err(Started { cx, fresh, .. }) => {
-            if fresh {
-                request.extensions_mut().insert(SampledOut);
-            }
+        Err(Started { cx, fresh: true, .. }) => {
+            request.extensions_mut().insert(SampledOut);
             return Some(Guard::bare(cx));
         }
+        Err(Started { cx, .. }) => return Some(Guard::bare(keep_random(cx))),
     };
     let classifier = config.classifier.as_ref().filter(|_| live.is_classified());
     let classification = classifier.and_then(|classifier| classifier.begin(request));
@@ -82,7 +81,7 @@ fn start(
     propagates: bool,
 ) -> Result<Arc<Live>, Started> {
     let Some(tracer) = config.providers.tracer.of_request(&config.providers.propagator) else {
-        return Err(Started::nothing(keep_random(parent.cx)));
+        return Err(Started::nothing(parent.cx));
     };
     let mut builder = SpanBuilder::from_name("HTTP").with_kind(SpanKind::Server);
     if let Some(link) = parent.link {
