@@ -19,7 +19,10 @@ use crate::text::{legible, without_secrets};
 ///     .unwrap_err();
 /// assert_eq!(error.setting(), "sampling ratio");
 /// assert_eq!(error.value(), "1.1");
-/// assert_eq!(error.to_string(), "invalid sampling ratio `1.1`: must be from 0 to 1");
+/// assert_eq!(
+///     error.to_string(),
+///     "invalid sampling ratio `1.1`: must be 0, or from 2⁻⁵⁶ to 1",
+/// );
 /// ```
 pub struct BuildError(Box<Inner>);
 

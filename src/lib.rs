@@ -79,9 +79,11 @@ pub mod server;
 pub mod client;
 
 mod exchange;
+mod head;
 pub mod propagation;
 mod semconv;
 
+mod contained;
 mod error;
 mod instrumentation;
 mod intern;

@@ -13,6 +13,7 @@ use opentelemetry::{
 
 use crate::{
     flagged::Flagged,
+    head::RequestHead,
     propagation::{
         Propagator,
         received::{RANDOM, keep_random, with_unsampled},
@@ -22,15 +23,27 @@ use crate::{
 
 /// Starts spans; implemented for every [`Tracer`], so that a concrete one is used as it is.
 pub(crate) trait StartSpan: Send + Sync {
-    /// Starts a span as a child of the span in `parent_cx`.
-    fn start(&self, builder: SpanBuilder, parent_cx: &Context, known: Known) -> Started;
+    /// Starts the span of `request` as a child of the span in `parent_cx`.
+    ///
+    /// The request is described before the start if the sampler or the processors may look, which
+    /// foreign ones always may. A tracer that knows better waits and sees if the span records.
+    fn start(
+        &self,
+        builder: SpanBuilder,
+        parent_cx: &Context,
+        known: Known,
+        request: &mut dyn Unstarted<'_>,
+    ) -> Started;
+}
 
-    /// Whether the builder should bring its attributes, or had better wait and see if the span
-    /// records. A tracer wants them if its sampler or its processors may look; that is the default,
-    /// since foreign ones may do anything.
-    fn wants_start_attributes(&self, _parent_cx: &Context) -> bool {
-        true
-    }
+/// A request whose span is to start, as far as that is a tracer's business.
+pub(crate) trait Unstarted<'h> {
+    /// What rules look at.
+    #[cfg_attr(not(feature = "sdk"), expect(dead_code, reason = "rules are a sampler's"))]
+    fn head(&self) -> RequestHead<'h>;
+
+    /// Gives the builder the name and the attributes that a sampler may look at.
+    fn describe(&mut self, builder: &mut SpanBuilder);
 }
 
 /// What is known of a tracer that it does not say itself. By default nothing is.
@@ -63,31 +76,51 @@ where
     T: Tracer + Send + Sync,
     T::Span: Send + Sync + 'static,
 {
-    fn start(&self, builder: SpanBuilder, parent_cx: &Context, known: Known) -> Started {
-        let is_root = !parent_cx.span().span_context().is_valid();
-        let flags = if is_root && known.has_random_ids { RANDOM } else { TraceFlags::NOT_SAMPLED };
-        // Not `Tracer::start`: that one runs sampler and processors inside a borrow of the
-        // thread's current Context, where they panic if they attach one themselves.
-        let span = self.build_with_context(builder, parent_cx);
-        let fresh = is_fresh(span.span_context(), parent_cx);
-        let recording = span.is_recording();
-        let cx = if recording {
-            let cx = if flags == TraceFlags::NOT_SAMPLED {
-                parent_cx.with_span(span)
-            } else {
-                parent_cx.with_span(Flagged::new(span, flags))
-            };
-            if known.follows_parents { cx } else { keep_random(cx) }
-        } else if fresh {
-            // Only the ids matter from here on, and they are cheaper than a span that does
-            // nothing.
-            with_unsampled(parent_cx, span.span_context(), flags)
-        } else {
-            // The provider is shut down, or the Context suppressed.
-            return Started::nothing(parent_cx.clone());
-        };
-        Started { cx, recording, fresh }
+    fn start(
+        &self,
+        mut builder: SpanBuilder,
+        parent_cx: &Context,
+        known: Known,
+        request: &mut dyn Unstarted<'_>,
+    ) -> Started {
+        request.describe(&mut builder);
+        started(self, builder, parent_cx, known)
     }
+}
+
+/// Starts a span with what its builder has, and no more.
+pub(crate) fn started<T>(
+    tracer: &T,
+    builder: SpanBuilder,
+    parent_cx: &Context,
+    known: Known,
+) -> Started
+where
+    T: Tracer,
+    T::Span: Send + Sync + 'static,
+{
+    let is_root = !parent_cx.span().span_context().is_valid();
+    let flags = if is_root && known.has_random_ids { RANDOM } else { TraceFlags::NOT_SAMPLED };
+    // Not `Tracer::start`: that one runs sampler and processors inside a borrow of the thread's
+    // current Context, where they panic if they attach one themselves.
+    let span = tracer.build_with_context(builder, parent_cx);
+    let fresh = is_fresh(span.span_context(), parent_cx);
+    let recording = span.is_recording();
+    let cx = if recording {
+        let cx = if flags == TraceFlags::NOT_SAMPLED {
+            parent_cx.with_span(span)
+        } else {
+            parent_cx.with_span(Flagged::new(span, flags))
+        };
+        if known.follows_parents { cx } else { keep_random(cx) }
+    } else if fresh {
+        // Only the ids matter from here on, and they are cheaper than a span that does nothing.
+        with_unsampled(parent_cx, span.span_context(), flags)
+    } else {
+        // The provider is shut down, or the Context suppressed.
+        return Started::nothing(parent_cx.clone());
+    };
+    Started { cx, recording, fresh }
 }
 
 fn is_fresh(span: &SpanContext, parent_cx: &Context) -> bool {
@@ -154,18 +187,17 @@ pub(crate) enum OfRequest<'a> {
 }
 
 impl OfRequest<'_> {
-    pub(crate) fn wants_start_attributes(&self, parent_cx: &Context) -> bool {
+    pub(crate) fn start(
+        self,
+        builder: SpanBuilder,
+        parent_cx: &Context,
+        request: &mut dyn Unstarted<'_>,
+    ) -> Started {
         match self {
-            Self::Known(tracer, _) => tracer.wants_start_attributes(parent_cx),
-            Self::Asked { .. } => true,
-        }
-    }
-
-    pub(crate) fn start(self, builder: SpanBuilder, parent_cx: &Context) -> Started {
-        match self {
-            Self::Known(tracer, known) => tracer.start(builder, parent_cx, known),
+            Self::Known(tracer, known) => tracer.start(builder, parent_cx, known, request),
             Self::Asked { tracer, kept } => {
-                let started = StartSpan::start(&tracer, builder, parent_cx, Known::default());
+                let known = Known::default();
+                let started = StartSpan::start(&tracer, builder, parent_cx, known, request);
                 if started.fresh {
                     kept.get_or_init(|| Arc::new(tracer));
                 }

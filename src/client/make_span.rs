@@ -87,7 +87,8 @@ fn start<R: OutgoingRequest>(
         started: (SystemTime::now(), Instant::now()),
         ends_with_head: ends_with_head(request.request.method()),
     };
-    beginning.begin(|cx| Description::before_start(config, request, resend_count, cx))
+    beginning
+        .begin(|| request.head(), |cx| Description::before_start(config, request, resend_count, cx))
 }
 
 /// What the caller has said of this request holds for none that is sent because of it.

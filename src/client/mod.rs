@@ -339,13 +339,8 @@ pub use self::{
     url_template::UrlTemplate,
 };
 pub use crate::{
-    exchange::{
-        attributes::Attributes,
-        filter::Verdict,
-        head::{RequestHead, ResponseHead},
-        hooks::Ended,
-        span_end::SpanEnd,
-    },
+    exchange::{attributes::Attributes, filter::Verdict, hooks::Ended, span_end::SpanEnd},
+    head::{RequestHead, ResponseHead},
     semconv::legacy::LegacyNames,
 };
 

@@ -7,7 +7,8 @@ use opentelemetry::{Context, SpanId, trace::TraceContextExt};
 
 use crate::{
     client::{OutgoingRequest, seen::Seen},
-    exchange::{contained::contained, guard::Guard},
+    contained::contained,
+    exchange::guard::Guard,
     propagation::Propagator,
 };
 

@@ -11,8 +11,8 @@ use tower::{Layer, Service};
 
 use crate::{
     client::{OutgoingRequest, PropagationTargets, origin::Origin, seen::Seen},
+    contained::contained,
     error::BuildError,
-    exchange::contained::contained,
     propagation::Propagator,
     providers::Providers,
 };

@@ -12,7 +12,8 @@ use opentelemetry::Context;
 
 use crate::{
     client::{OutgoingRequest, UrlTemplate, origin::Origin, request::Target},
-    exchange::{head::RequestHead, naming::Naming, redaction::Redaction},
+    exchange::{naming::Naming, redaction::Redaction},
+    head::RequestHead,
     semconv::{host, url},
 };
 

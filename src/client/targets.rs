@@ -4,8 +4,9 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use crate::{
     client::{OutgoingRequest, origin::Origin, seen::Seen},
+    contained::contained,
     error::BuildError,
-    exchange::{contained::contained, head::RequestHead},
+    head::RequestHead,
 };
 
 /// The requests that may carry something of ours: the [trace context], or [baggage]. Default: all

@@ -13,12 +13,13 @@ use opentelemetry::{
 };
 
 use crate::{
+    contained::contained,
     exchange::{
-        contained::contained,
         live::{Known, Live, Start},
         settings::Settings,
     },
-    tracer::{OfRequest, Started},
+    head::RequestHead,
+    tracer::{OfRequest, Started, Unstarted},
 };
 
 /// What a side says of its request.
@@ -53,22 +54,20 @@ impl Beginning<'_> {
     /// Whoever may look at it finds the description before the start. Where the tracer knows that
     /// nobody looks, it waits until the span is known to record: then a request that does not
     /// builds nothing.
-    pub(crate) fn begin<D: Describe>(
+    pub(crate) fn begin<'h, D: Describe>(
         self,
+        head: impl Fn() -> RequestHead<'h>,
         describe: impl Fn(&Context) -> D,
     ) -> Result<Arc<Live>, Started> {
         let Self { tracer, parent_cx, settings, propagates, ends_with_head, .. } = self;
         let (started_at, clock) = self.started;
-        let mut builder = self.builder.with_start_time(started_at);
+        let builder = self.builder.with_start_time(started_at);
 
-        let mut described = tracer.wants_start_attributes(&parent_cx).then(|| describe(&parent_cx));
-        if let Some(description) = &mut described {
-            builder.name = description.take_name();
-            builder.attributes = Some(description.take_attributes());
-        }
+        let mut request = Request { head, describe: || describe(&parent_cx), description: None };
         // A sampler or a processor of the user's may panic, which is not the request's fault.
-        let started = contained(|| tracer.start(builder, &parent_cx))
+        let started = contained(|| tracer.start(builder, &parent_cx, &mut request))
             .unwrap_or_else(|| Started::nothing(parent_cx.clone()));
+        let described = request.description;
         let answers = started.fresh && propagates && !settings.response_propagation.is_none();
         if !started.recording && !answers {
             return Err(started);
@@ -93,5 +92,29 @@ impl Beginning<'_> {
         });
         let known = description.once_recording(&span);
         Ok(Arc::new(Live::new(start, Some(known))))
+    }
+}
+
+/// A request, described when somebody asks for that.
+struct Request<H, F, D> {
+    head: H,
+    describe: F,
+    description: Option<D>,
+}
+
+impl<'h, H, F, D> Unstarted<'h> for Request<H, F, D>
+where
+    H: Fn() -> RequestHead<'h>,
+    F: Fn() -> D,
+    D: Describe,
+{
+    fn head(&self) -> RequestHead<'h> {
+        (self.head)()
+    }
+
+    fn describe(&mut self, builder: &mut SpanBuilder) {
+        let description = self.description.insert((self.describe)());
+        builder.name = description.take_name();
+        builder.attributes = Some(description.take_attributes());
     }
 }

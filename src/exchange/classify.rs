@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use http::{HeaderMap, Request, Response};
 use tower_http::classify::{ClassifiedResponse, ClassifyEos, ClassifyResponse, MakeClassifier};
 
-use crate::exchange::{contained::contained, head::ResponseHead};
+use crate::{contained::contained, head::ResponseHead};
 
 /// A classifier of any type.
 #[derive(Clone)]

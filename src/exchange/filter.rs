@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use http::Extensions;
 
-use crate::exchange::{contained::contained, head::RequestHead};
+use crate::{contained::contained, head::RequestHead};
 
 /// What a layer does with a request, signal by signal. Default: [all](Self::all) of it.
 ///

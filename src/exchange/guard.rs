@@ -10,16 +10,16 @@ use opentelemetry::{
 };
 
 use crate::{
+    contained::contained,
     exchange::{
         classify::Classification,
-        contained::contained,
         grpc::web::{Found, Trailers},
-        head::ResponseHead,
         live::Live,
         outcome::Outcome,
         settings::Settings,
         span_end::SpanEnd,
     },
+    head::ResponseHead,
     semconv::grpc::{content_type::Encoding, status::Status as GrpcStatus},
 };
 

@@ -6,11 +6,9 @@ use http::StatusCode;
 use opentelemetry::{Key, KeyValue};
 
 use crate::{
-    exchange::{
-        attributes::Attributes,
-        contained::contained,
-        head::{RequestHead, ResponseHead},
-    },
+    contained::contained,
+    exchange::attributes::Attributes,
+    head::{RequestHead, ResponseHead},
     semconv::keys::Convention,
 };
 

@@ -17,7 +17,6 @@ use crate::{
     exchange::{
         end::End,
         grpc::call::Call,
-        head::ResponseHead,
         hooks::Ended,
         http::HttpRequest,
         outcome::{Outcome, Side},
@@ -25,6 +24,7 @@ use crate::{
         span_end::SpanEnd,
         told::Told,
     },
+    head::ResponseHead,
     semconv::{
         grpc::status::Status,
         keys::{self, Convention},

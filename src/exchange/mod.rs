@@ -13,13 +13,11 @@
 pub(crate) mod settings;
 pub(crate) mod given;
 pub(crate) mod filter;
-pub(crate) mod head;
 pub(crate) mod capture;
 pub(crate) mod baggage;
 pub(crate) mod redaction;
 pub(crate) mod attributes;
 pub(crate) mod hooks;
-pub(crate) mod contained;
 pub(crate) mod classify;
 pub(crate) mod naming;
 pub(crate) mod http;

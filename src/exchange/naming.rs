@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use crate::exchange::{contained::contained, head::RequestHead};
+use crate::{contained::contained, head::RequestHead};
 
 /// Gives a span's name, or a URL's template; where it gives none or panics, there is none.
 #[derive(Clone)]

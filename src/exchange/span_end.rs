@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::exchange::{contained::contained, head::ResponseHead, outcome::Side};
+use crate::{contained::contained, exchange::outcome::Side, head::ResponseHead};
 
 /// What a span waits for. Default: [`Body`](Self::Body) on a server, [`Head`](Self::Head) on a
 /// client.

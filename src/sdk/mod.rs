@@ -91,7 +91,7 @@ mod builder;
 mod destination;
 mod telemetry;
 mod resource;
-mod sampler;
+pub mod sampler;
 mod propagators;
 mod limits;
 mod processor;

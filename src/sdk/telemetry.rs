@@ -8,7 +8,7 @@ use std::{
 
 use opentelemetry::{
     Context, global,
-    trace::{SpanBuilder, TracerProvider},
+    trace::{SpanBuilder, SpanKind, TracerProvider},
 };
 use opentelemetry_sdk::{
     Resource,
@@ -23,7 +23,7 @@ use crate::{
     providers::Providers,
     scope::scope,
     sdk::{ExportError, Sampler, TelemetryBuilder, processor::fan_out::FanOut},
-    tracer::{Known, StartSpan, Started, TracerSource},
+    tracer::{Known, StartSpan, Started, TracerSource, Unstarted, started},
 };
 
 /// The set-up of a program's telemetry: who sends it, which traces are recorded, where they go.
@@ -102,6 +102,12 @@ impl Telemetry {
     #[must_use]
     pub fn resource(&self) -> &Resource {
         &self.resource
+    }
+
+    /// The sampler, by which it can be [changed](Sampler::update) what is sampled.
+    #[must_use]
+    pub fn sampler(&self) -> &Sampler {
+        &self.sampler
     }
 
     /// What the environment said that could not be used.
@@ -188,12 +194,11 @@ impl From<&Telemetry> for Providers {
         let tracer = telemetry.provider.tracer_with_scope(scope());
         let sampler = telemetry.sampler.clone();
         let observed = telemetry.fan_out.has_foreign();
-        let follows_parents = sampler.follows_parents();
         Self {
             tracer: TracerSource::Given {
                 tracer: Arc::new(KnownTracer { tracer, sampler, observed }),
                 // The SDK's ids are random.
-                known: Known { has_random_ids: true, follows_parents },
+                known: Known { has_random_ids: true, follows_parents: false },
             },
             propagator: telemetry.propagator.clone(),
             instrumentation: telemetry.instrumentation.clone(),
@@ -203,7 +208,8 @@ impl From<&Telemetry> for Providers {
     }
 }
 
-/// A tracer whose sampler is known, so that attributes are not built for nothing.
+/// A tracer whose sampler is known, so that attributes are not built for nothing, and rules see the
+/// request.
 struct KnownTracer {
     tracer: SdkTracer,
     sampler: Sampler,
@@ -212,11 +218,20 @@ struct KnownTracer {
 }
 
 impl StartSpan for KnownTracer {
-    fn start(&self, builder: SpanBuilder, parent_cx: &Context, known: Known) -> Started {
-        StartSpan::start(&self.tracer, builder, parent_cx, known)
-    }
-
-    fn wants_start_attributes(&self, parent_cx: &Context) -> bool {
-        self.sampler.wants_start_attributes(parent_cx, self.observed)
+    fn start(
+        &self,
+        mut builder: SpanBuilder,
+        parent_cx: &Context,
+        known: Known,
+        request: &mut dyn Unstarted<'_>,
+    ) -> Started {
+        let kind = builder.span_kind.as_ref().unwrap_or(&SpanKind::Internal);
+        let head = || request.head();
+        let foreseen = self.sampler.foresee(parent_cx, kind, self.observed, head);
+        if foreseen.wants_attributes {
+            request.describe(&mut builder);
+        }
+        let known = Known { follows_parents: foreseen.follows_parents, ..known };
+        foreseen.ruled.hand_over(|| started(&self.tracer, builder, parent_cx, known))
     }
 }

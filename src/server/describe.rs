@@ -14,11 +14,11 @@ use crate::{
         attributes::{Server, push_server},
         begin::Describe,
         grpc::call::{Call, convention},
-        head::RequestHead,
         http::HttpRequest,
         live::{Kind, Known},
         told::{Route, RouteSource},
     },
+    head::RequestHead,
     intern,
     semconv::{
         host, keys,

@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::{
-    exchange::contained::contained,
+    contained::contained,
     semconv::{error_kind, keys::OTHER},
     server::ServerSpan,
 };

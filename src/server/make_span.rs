@@ -9,9 +9,8 @@ use opentelemetry::{
 };
 
 use crate::{
-    exchange::{
-        begin::Beginning, guard::Guard, head::RequestHead, live::Live, response::ends_with_head,
-    },
+    exchange::{begin::Beginning, guard::Guard, live::Live, response::ends_with_head},
+    head::RequestHead,
     propagation::received::keep_random,
     server::{
         ServerSpan,
@@ -96,5 +95,5 @@ fn start(
         started: started(head.extensions()),
         ends_with_head: ends_with_head(head.method()),
     };
-    beginning.begin(|cx| Description::before_start(config, head, cx))
+    beginning.begin(|| *head, |cx| Description::before_start(config, head, cx))
 }

@@ -338,13 +338,9 @@ pub use self::{
 };
 pub use crate::{
     exchange::{
-        attributes::Attributes,
-        filter::Verdict,
-        head::{RequestHead, ResponseHead},
-        hooks::Ended,
-        span_end::SpanEnd,
-        told::RouteSource,
+        attributes::Attributes, filter::Verdict, hooks::Ended, span_end::SpanEnd, told::RouteSource,
     },
+    head::{RequestHead, ResponseHead},
     semconv::legacy::LegacyNames,
 };
 

@@ -8,10 +8,7 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt},
 };
 
-use crate::{
-    exchange::{contained::contained, head::RequestHead},
-    propagation::Propagator,
-};
+use crate::{contained::contained, head::RequestHead, propagation::Propagator};
 
 /// What becomes of the span, and of the baggage, that a request's headers name. Default:
 /// [`Continue`](Self::Continue).

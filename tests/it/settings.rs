@@ -78,7 +78,7 @@ fn good_settings_are_fine() {
         .unwrap();
     assert!(telemetry.warnings().is_empty());
     let shown = format!("{telemetry:?}");
-    assert!(shown.contains("shop") && shown.contains("TraceIdRatioBased"), "{shown}");
+    assert!(shown.contains("shop") && shown.contains("ProbabilitySampler{0.5}"), "{shown}");
     telemetry.shutdown(Duration::from_secs(5)).unwrap();
 }
 

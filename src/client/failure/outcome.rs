@@ -11,7 +11,8 @@ use crate::{
             word::word,
         },
     },
-    exchange::{contained::contained, guard::Guard, outcome::Outcome},
+    contained::contained,
+    exchange::{guard::Guard, outcome::Outcome},
 };
 
 /// What the service's error makes of the exchange. Nobody was heard of yet, so the error may be the

@@ -15,9 +15,9 @@ use http::{HeaderMap, StatusCode};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 
 use crate::{
+    contained::contained,
     exchange::{
         attributes::{Server, push_server},
-        contained::contained,
         end::{End, Ending},
         outcome::{Outcome, Side},
         settings::Settings,

@@ -1,10 +1,16 @@
-//! The builder: a decision for roots, and whether a parent's decision comes first.
+//! The builder: rules, what is made of a parent's decision, the root decision, and a limit.
 
-use opentelemetry_sdk::trace::{self as sdk, ShouldSample};
+use std::fmt;
+
+use opentelemetry_sdk::trace::ShouldSample;
 
 use crate::{
     error::BuildError,
-    sdk::{Sampler, sampler::decision::Forecast},
+    sdk::sampler::{
+        RateLimit, Rule, Sampler,
+        parent::{Branches, Parent},
+        root::Root,
+    },
 };
 
 /// Builds a [`Sampler`]: which traces are recorded.
@@ -13,12 +19,15 @@ use crate::{
 /// recorded or not: the [specification's default], `parentbased_always_on`.
 ///
 /// ```
-/// use tower_telemetry::{SamplerBuilder, Telemetry};
+/// use tower_telemetry::{SamplerBuilder, Telemetry, sdk::sampler::{RateLimit, Rule}};
 ///
-/// // One new trace in ten; what a caller has decided stays decided.
-/// let sampler = SamplerBuilder::new().with_ratio(0.1);
+/// // One new trace in ten, at most 100 a second, and none of the health checks. What a caller has
+/// // decided stays decided.
+/// let sampler = SamplerBuilder::new()
+///     .with_rule(Rule::drop().with_path("/healthz"))
+///     .with_ratio(0.1)
+///     .with_rate_limit(RateLimit::per_second(100.0));
 /// let telemetry = Telemetry::builder().with_sampler(sampler).build()?;
-/// assert!(format!("{telemetry:?}").contains("TraceIdRatioBased(0.1)"));
 /// # Ok::<(), tower_telemetry::BuildError>(())
 /// ```
 ///
@@ -36,53 +45,73 @@ use crate::{
 /// # Ok::<(), tower_telemetry::BuildError>(())
 /// ```
 ///
+/// In which order all of this decides, see the [module docs](crate::sdk::sampler).
+///
 /// [specification's default]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#built-in-samplers
 #[must_use]
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SamplerBuilder {
-    root: Root,
-    parent: Parent,
-}
-
-/// What is decided where there is no parent to follow.
-#[derive(Clone, Debug)]
-enum Root {
-    AlwaysOn,
-    AlwaysOff,
-    Ratio(f64),
-    Custom(Box<dyn ShouldSample>),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Parent {
-    Followed,
-    Ignored,
+    pub(super) rules: Vec<Rule>,
+    pub(super) parent: Parent,
+    pub(super) root: Root,
+    pub(super) limit: Option<RateLimit>,
+    pub(super) records: bool,
 }
 
 impl SamplerBuilder {
     /// The default: every trace, after its parent's decision.
     pub fn new() -> Self {
-        Self { root: Root::AlwaysOn, parent: Parent::Followed }
+        Self {
+            rules: Vec::new(),
+            parent: Parent::default(),
+            root: Root::AlwaysOn,
+            limit: None,
+            records: false,
+        }
     }
 
-    /// Records every trace that starts here. This is the default.
+    /// Samples every trace that starts here, as the specification's [`AlwaysOn`][on] does. This is
+    /// the default.
+    ///
+    /// [on]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#alwayson
     pub fn with_always_on(mut self) -> Self {
         self.root = Root::AlwaysOn;
         self
     }
 
-    /// Records no trace that starts here.
+    /// Samples no trace that starts here, as the specification's [`AlwaysOff`][off] does.
+    ///
+    /// [off]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#alwaysoff
     pub fn with_always_off(mut self) -> Self {
         self.root = Root::AlwaysOff;
         self
     }
 
-    /// Records this share of the traces that start here, from 0 (none) to 1 (all), chosen by
-    /// [trace id]. Anything else, NaN included, is an error of [`build`](Self::build).
+    /// Samples this share of the traces that start here: 0 (none), or from 2⁻⁵⁶ to 1 (all).
+    /// Anything else, NaN included, is an error of [`build`](Self::build).
     ///
-    /// [trace id]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#traceidratiobased
+    /// This is [consistent probability sampling][consistent]: the trace's own randomness decides,
+    /// 56 bits of its id or the `rv` that came with it, so that of two services the one with the
+    /// higher ratio samples all that the other does. The share travels with the trace as
+    /// `ot=th:…` in `tracestate`, and is on each span that is exported: so a backend can tell for
+    /// how many spans one stands. It is met [to four digits][digits] in hexadecimal.
+    ///
+    /// [consistent]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/
+    /// [digits]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/#converting-floating-point-probability-to-threshold-value
     pub fn with_ratio(mut self, ratio: f64) -> Self {
         self.root = Root::Ratio(ratio);
+        self
+    }
+
+    /// Samples this share, from 0 to 1, by the older arithmetic of the Rust SDK's
+    /// [`TraceIdRatioBased`][old]: for fleets in which other services go by that one. It agrees
+    /// with no other language, and tells nobody the share.
+    ///
+    /// It is what `traceidratio` in `OTEL_TRACES_SAMPLER` stands for.
+    ///
+    /// [old]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#traceidratiobased
+    pub fn with_trace_id_ratio(mut self, ratio: f64) -> Self {
+        self.root = Root::TraceIdRatio(ratio);
         self
     }
 
@@ -92,19 +121,123 @@ impl SamplerBuilder {
         self
     }
 
+    /// Adds a rule, which is asked after those that are there, and before the root decision.
+    /// Default: none.
+    ///
+    /// ```
+    /// use tower_telemetry::{SamplerBuilder, sdk::sampler::Rule};
+    ///
+    /// let sampler = SamplerBuilder::new().with_rule(Rule::drop().with_path("/healthz")).build()?;
+    /// # let _ = sampler;
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    pub fn with_rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// Takes all rules out again.
+    pub fn without_rules(mut self) -> Self {
+        self.rules.clear();
+        self
+    }
+
+    /// Limits the traces that start here to so many a second, whatever the ratio and the rules say.
+    /// What is sampled because a parent was is not counted. Default: no limit.
+    ///
+    /// How many were dropped for each that is sampled nobody can tell beforehand, so the traces
+    /// carry no threshold.
+    pub fn with_rate_limit(mut self, limit: RateLimit) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Takes the limit away again.
+    pub fn without_rate_limit(mut self) -> Self {
+        self.limit = None;
+        self
+    }
+
     /// Follows the parent's decision where there is a parent, as is the default: a request of a
     /// trace that is recorded is recorded, one of a trace that is not is not. A caller that has left
     /// the decision to others, as [B3](crate::propagation::B3) and
     /// [X-Ray](crate::propagation::XRay) can say, is no parent to follow.
+    ///
+    /// The parent's threshold goes along, unless it [cannot be true][threshold].
+    ///
+    /// [threshold]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/#parent-based-threshold
     pub fn with_parent(mut self) -> Self {
-        self.parent = Parent::Followed;
+        self.parent.followed = true;
         self
     }
 
     /// Decides over every span as if it were the first of its trace, whatever its parent's decision
-    /// was. Traces may come out with holes.
+    /// was. With a [ratio](Self::with_ratio) the parts of a trace are those that their own ratio
+    /// samples; with anything else traces may come out with holes, and a
+    /// [limit](Self::with_rate_limit) is one of spans.
     pub fn without_parent(mut self) -> Self {
-        self.parent = Parent::Ignored;
+        self.parent.followed = false;
+        self
+    }
+
+    /// Lets this sampler decide below a remote parent that is sampled, as
+    /// [`remoteParentSampled`][branches] of the specification. Default: the span is sampled, too.
+    ///
+    /// ```
+    /// use tower_telemetry::SamplerBuilder;
+    ///
+    /// // At the edge strangers do not decide what is paid for.
+    /// let own = SamplerBuilder::new().with_ratio(0.01).without_parent().build()?;
+    /// let sampler = SamplerBuilder::new()
+    ///     .with_ratio(0.01)
+    ///     .with_remote_parent_sampled(own.clone())
+    ///     .with_remote_parent_not_sampled(own)
+    ///     .build()?;
+    /// # let _ = sampler;
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    ///
+    /// [branches]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#parentbased
+    pub fn with_remote_parent_sampled<S: ShouldSample + 'static>(self, sampler: S) -> Self {
+        self.with_branch(|branches| &mut branches.remote_sampled, sampler)
+    }
+
+    /// Lets this sampler decide below a remote parent that is not sampled, as
+    /// `remoteParentNotSampled` of the specification. Default: the span is not sampled either.
+    pub fn with_remote_parent_not_sampled<S: ShouldSample + 'static>(self, sampler: S) -> Self {
+        self.with_branch(|branches| &mut branches.remote_not_sampled, sampler)
+    }
+
+    /// Lets this sampler decide below a sampled parent of this process, as `localParentSampled` of
+    /// the specification. Default: the span is sampled, too.
+    pub fn with_local_parent_sampled<S: ShouldSample + 'static>(self, sampler: S) -> Self {
+        self.with_branch(|branches| &mut branches.local_sampled, sampler)
+    }
+
+    /// Lets this sampler decide below a parent of this process that is not sampled, as
+    /// `localParentNotSampled` of the specification. Default: the span is not sampled either.
+    pub fn with_local_parent_not_sampled<S: ShouldSample + 'static>(self, sampler: S) -> Self {
+        self.with_branch(|branches| &mut branches.local_not_sampled, sampler)
+    }
+
+    /// Records what is dropped without sampling it, as the specification's [`AlwaysRecord`][record]
+    /// does: processors see those spans, exporters do not. Default: what is dropped is not recorded.
+    ///
+    /// What a [rule](Rule::drop) drops stays dropped, and so does all that is below it.
+    ///
+    /// Every request costs then what a sampled one does, but for its export. To export those that
+    /// have turned out to matter, see `TelemetryBuilder::with_tail_sampling`, which has no need of
+    /// this one.
+    ///
+    /// [record]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#alwaysrecord
+    pub fn with_always_record(mut self) -> Self {
+        self.records = true;
+        self
+    }
+
+    /// Records only what is sampled again.
+    pub fn without_always_record(mut self) -> Self {
+        self.records = false;
         self
     }
 
@@ -112,29 +245,19 @@ impl SamplerBuilder {
     ///
     /// # Errors
     ///
-    /// The ratio is not from 0 to 1.
+    /// A ratio, a rate or a burst is out of its range, or a rule has a path that no path can be, or
+    /// a name that no header can have.
     pub fn build(self) -> Result<Sampler, BuildError> {
-        let (root, root_forecast): (Box<dyn ShouldSample>, _) = match self.root {
-            Root::AlwaysOn => (Box::new(sdk::Sampler::AlwaysOn), Some(1.0)),
-            Root::AlwaysOff => (Box::new(sdk::Sampler::AlwaysOff), Some(0.0)),
-            Root::Ratio(ratio) if is_ratio(ratio) => {
-                (Box::new(sdk::Sampler::TraceIdRatioBased(ratio)), Some(ratio))
-            }
-            Root::Ratio(ratio) => {
-                return Err(BuildError::new("sampling ratio", ratio, "must be from 0 to 1"));
-            }
-            Root::Custom(sampler) => (sampler, None),
-        };
-        Ok(match self.parent {
-            Parent::Followed => Sampler::new(
-                Box::new(sdk::Sampler::parent_based(root.clone())),
-                Forecast { root: root_forecast, follows_parent: true },
-            )
-            .with_undecided(root),
-            Parent::Ignored => {
-                Sampler::new(root, Forecast { root: root_forecast, follows_parent: false })
-            }
-        })
+        Sampler::new(self, false)
+    }
+
+    fn with_branch<S: ShouldSample + 'static>(
+        mut self,
+        branch: fn(&mut Branches) -> &mut Option<Box<dyn ShouldSample>>,
+        sampler: S,
+    ) -> Self {
+        *branch(&mut self.parent.branches) = Some(Box::new(sampler));
+        self.with_parent()
     }
 }
 
@@ -144,29 +267,32 @@ impl Default for SamplerBuilder {
     }
 }
 
-pub(super) fn is_ratio(ratio: f64) -> bool {
-    // A range contains no NaN.
-    (0.0..=1.0).contains(&ratio)
+/// The [description] of the sampler that it builds.
+///
+/// [description]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#getdescription
+impl fmt::Display for SamplerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rules, parent, root, limit, records } = self;
+        let mut text = root.to_string();
+        if !rules.is_empty() {
+            let rules: Vec<String> = rules.iter().map(Rule::to_string).collect();
+            text = format!("RuleBased{{{},{text}}}", rules.join(","));
+        }
+        if let Some(limit) = limit {
+            text = format!("RateLimiting{{{limit},{text}}}");
+        }
+        if parent.followed {
+            text = format!("ParentBased{{root:{text}{}}}", parent.branches);
+        }
+        if *records {
+            text = format!("AlwaysRecord{{{text}}}");
+        }
+        f.write_str(&text)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_ratio_outside_0_to_1_is_an_error_that_names_it() {
-        for (ratio, value) in [
-            (f64::NAN, "NaN"),
-            (-0.1, "-0.1"),
-            (1.1, "1.1"),
-            (f64::INFINITY, "inf"),
-            (f64::NEG_INFINITY, "-inf"),
-        ] {
-            let error = SamplerBuilder::new().with_ratio(ratio).build().unwrap_err();
-            assert_eq!((error.setting(), error.value()), ("sampling ratio", value));
-        }
-        for ratio in [0.0, -0.0, f64::MIN_POSITIVE, 0.5, 1.0] {
-            assert!(SamplerBuilder::new().with_ratio(ratio).build().is_ok(), "{ratio}");
-        }
+impl fmt::Debug for SamplerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }

@@ -2,11 +2,13 @@
 
 use crate::sdk::{
     env::Env,
-    sampler::{SamplerBuilder, builder::is_ratio},
+    sampler::{SamplerBuilder, root::is_ratio},
 };
 
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
+
+const NOT_BUILT_IN: &str = "which is not built in; parentbased_always_on is used";
 
 impl SamplerBuilder {
     /// What the [environment] says of sampling, or the default.
@@ -25,7 +27,12 @@ impl SamplerBuilder {
         match root {
             "always_on" => parent.with_always_on(),
             "always_off" => parent.with_always_off(),
-            "traceidratio" => parent.with_ratio(ratio(env)),
+            "traceidratio" => parent.with_trace_id_ratio(ratio(env)),
+            // The specification's, too, but no sampler of the SDK.
+            "jaeger_remote" | "xray" => {
+                env.warn(SAMPLER, value, format!("asks a server, {NOT_BUILT_IN}"));
+                Self::new()
+            }
             _ => {
                 env.warn(
                     SAMPLER,
@@ -68,12 +75,12 @@ mod tests {
             ("", "", default.clone()),
             ("always_on", "", default.clone().without_parent()),
             ("always_off", "", default.clone().with_always_off().without_parent()),
-            ("traceidratio", "0.25", default.clone().with_ratio(0.25).without_parent()),
-            ("traceidratio", "", default.clone().with_ratio(1.0).without_parent()),
+            ("traceidratio", "0.25", default.clone().with_trace_id_ratio(0.25).without_parent()),
+            ("traceidratio", "", default.clone().with_trace_id_ratio(1.0).without_parent()),
             ("parentbased_always_on", "", default.clone()),
             ("parentbased_always_off", "", default.clone().with_always_off()),
-            ("parentbased_traceidratio", "0.5", default.clone().with_ratio(0.5)),
-            (" ParentBased_TraceIdRatio ", " 0.5 ", default.clone().with_ratio(0.5)),
+            ("parentbased_traceidratio", "0.5", default.clone().with_trace_id_ratio(0.5)),
+            (" ParentBased_TraceIdRatio ", " 0.5 ", default.clone().with_trace_id_ratio(0.5)),
             // An argument that the sampler does not take is none of its business.
             ("always_off", "many", default.with_always_off().without_parent()),
         ] {
@@ -88,7 +95,7 @@ mod tests {
         for sampler in ["sometimes", "parentbased_", "parentbased_jaeger_remote", "xray"] {
             assert_eq!(from_env(sampler, ""), (default.clone(), vec![SAMPLER.to_owned()]));
         }
-        let all = format!("{:?}", SamplerBuilder::new().with_ratio(1.0));
+        let all = format!("{:?}", SamplerBuilder::new().with_trace_id_ratio(1.0));
         for argument in ["2", "-1", "NaN", "inf", "0,5", "half"] {
             assert_eq!(
                 from_env("parentbased_traceidratio", argument),

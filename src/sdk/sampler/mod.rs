@@ -3,8 +3,22 @@
 //! [`SamplerBuilder`] builds a [`Sampler`]. What the environment says of sampling counts where the
 //! code says nothing.
 
-pub use self::{builder::SamplerBuilder, decision::Sampler};
+pub use self::{
+    builder::SamplerBuilder, candidate::Candidate, limit::RateLimit, rule::Rule, shared::Sampler,
+};
 
 mod builder;
-mod decision;
 mod from_env;
+mod shared;
+mod settings;
+mod asked;
+mod candidate;
+mod rule;
+mod pattern;
+mod ruling;
+mod parent;
+mod root;
+mod limit;
+mod decided;
+mod ot;
+mod threshold;

@@ -1,0 +1,161 @@
+//! The sampler: settings that can be changed while it decides.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, Once, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+use opentelemetry::{
+    Context, KeyValue, TraceId,
+    trace::{Link, SpanKind},
+};
+use opentelemetry_sdk::trace::{SamplingResult, ShouldSample};
+
+use crate::{
+    error::BuildError,
+    head::RequestHead,
+    sdk::sampler::{
+        SamplerBuilder,
+        asked::Asked,
+        ruling::Ruled,
+        settings::{Foreseen, Settings},
+    },
+};
+
+/// What a [`SamplerBuilder`] builds: a sampler for any SDK tracer provider, and the handle to change
+/// it by while the program runs.
+///
+/// Clones are the same sampler: what one is told, all do. A change is one swap, so that each span is
+/// decided over by all of the settings before or by all of those after, and no request waits for it.
+/// Traces that are under way keep their decision where the [parent is
+/// followed](SamplerBuilder::with_parent).
+///
+/// ```
+/// use tower_telemetry::{SamplerBuilder, Telemetry, sdk::sampler::Rule};
+///
+/// let telemetry = Telemetry::builder()
+///     .with_sampler(SamplerBuilder::new().with_ratio(0.01))
+///     .build()?;
+///
+/// // Something is wrong: look closer, for now.
+/// let sampler = telemetry.sampler().clone();
+/// let before = sampler.settings();
+/// sampler.update(|sampler| sampler.with_rule(Rule::keep().with_path_prefix("/orders")))?;
+/// // It was found.
+/// sampler.replace(before)?;
+/// # Ok::<(), tower_telemetry::BuildError>(())
+/// ```
+///
+/// `Debug` and `Display` are the [description] that the specification asks for, as of now.
+///
+/// [description]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#getdescription
+#[derive(Clone)]
+pub struct Sampler(Arc<Shared>);
+
+struct Shared {
+    settings: ArcSwap<Settings>,
+    /// One change at a time; nobody who decides asks for it.
+    changes: Mutex<()>,
+    /// Whether everything is on record, whatever the settings say.
+    records: bool,
+    /// Whether it was said that ids are taken for random.
+    presumed: Once,
+}
+
+impl Sampler {
+    /// What it goes by.
+    pub fn settings(&self) -> SamplerBuilder {
+        self.0.settings.load().source.clone()
+    }
+
+    /// Goes by these settings from now on.
+    ///
+    /// A [rate limit](SamplerBuilder::with_rate_limit) that stays the same goes on counting.
+    ///
+    /// # Errors
+    ///
+    /// What [`SamplerBuilder::build`] would refuse. Nothing has changed then.
+    pub fn replace(&self, settings: SamplerBuilder) -> Result<(), BuildError> {
+        self.update(|_| settings)
+    }
+
+    /// Changes some of the settings: `change` is given those that it goes by, and gives those that
+    /// it is to go by. Changes wait for one another.
+    ///
+    /// ```
+    /// use tower_telemetry::SamplerBuilder;
+    ///
+    /// let sampler = SamplerBuilder::new().with_ratio(0.1).build()?;
+    /// sampler.update(|sampler| sampler.with_ratio(0.5))?;
+    /// assert!(sampler.update(|sampler| sampler.with_ratio(5.0)).is_err());
+    /// assert!(sampler.to_string().contains("root:ProbabilitySampler{0.5}"));
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What [`SamplerBuilder::build`] would refuse. Nothing has changed then.
+    pub fn update<F>(&self, change: F) -> Result<(), BuildError>
+    where
+        F: FnOnce(SamplerBuilder) -> SamplerBuilder,
+    {
+        let _one_at_a_time = self.0.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.0.settings.load_full();
+        let settings = change(before.source.clone());
+        let settings = Settings::new(settings, self.0.records, Some(&before))?;
+        self.0.settings.store(Arc::new(settings));
+        Ok(())
+    }
+
+    /// A sampler of these settings, which has everything on record if it `records`, also after its
+    /// settings have changed.
+    pub(crate) fn new(settings: SamplerBuilder, records: bool) -> Result<Self, BuildError> {
+        let settings = Settings::new(settings, records, None)?;
+        Ok(Self(Arc::new(Shared {
+            settings: ArcSwap::from_pointee(settings),
+            changes: Mutex::default(),
+            records,
+            presumed: Once::new(),
+        })))
+    }
+
+    /// What can be told of a request before its span starts; `observed` is whether somebody looks
+    /// at the span when it does.
+    pub(crate) fn foresee<'h>(
+        &self,
+        parent_cx: &Context,
+        kind: &SpanKind,
+        observed: bool,
+        head: impl Fn() -> RequestHead<'h>,
+    ) -> Foreseen {
+        self.0.settings.load().foresee(parent_cx, kind, observed, head)
+    }
+}
+
+impl ShouldSample for Sampler {
+    fn should_sample(
+        &self,
+        parent_context: Option<&Context>,
+        trace_id: TraceId,
+        name: &str,
+        span_kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        let asked = Asked::new(parent_context, trace_id, name, span_kind, attributes, links);
+        self.0.settings.load().decide(&asked, Ruled::take(), &self.0.presumed)
+    }
+}
+
+impl fmt::Display for Sampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.settings.load().source.fmt(f)
+    }
+}
+
+impl fmt::Debug for Sampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
