@@ -43,6 +43,8 @@ mod recorded;
 mod resend;
 mod round_trips;
 mod routes;
+mod rules;
+mod sampler;
 mod sampling;
 mod serving;
 mod settings;

@@ -85,10 +85,13 @@ impl<'a> Ot<'a> {
         if list.len() > LONGEST {
             list.truncate(length);
         }
-        let written =
-            if list.is_empty() { state.delete(MEMBER) } else { state.insert(MEMBER, list) };
-        // The key is a good one, and the values were in a state before.
-        written.unwrap_or_else(|_| state.clone())
+        // Neither fails: the key is a good one, and so are values that have been in a state.
+        if !list.is_empty() {
+            return state.insert(MEMBER, list).unwrap_or_else(|_| state.clone());
+        }
+        let left = state.delete(MEMBER).unwrap_or_else(|_| state.clone());
+        // One without a member is another one to OpenTelemetry's `==`.
+        if left.into_iter().next().is_none() { TraceState::NONE } else { left }
     }
 }
 

@@ -202,3 +202,166 @@ fn presume(threshold: Threshold, parent: &SpanContext, ot: &Ot<'_>, presumed: &O
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{Extensions, HeaderMap, Method, Uri, Version};
+    use opentelemetry::trace::{TraceFlags, TraceState};
+
+    use super::*;
+    use crate::propagation::{B3, Propagator};
+    use crate::sdk::sampler::{RateLimit, Rule, Sampler};
+
+    fn parent(flags: TraceFlags, remote: bool) -> Context {
+        Context::new().with_remote_span_context(SpanContext::new(
+            1_u128.into(),
+            1_u64.into(),
+            flags,
+            remote,
+            TraceState::NONE,
+        ))
+    }
+
+    /// What is told of a request for a path, in a Context.
+    fn told(sampler: &Sampler, cx: &Context, observed: bool, path: &'static str) -> Foreseen {
+        let (uri, headers, extensions) =
+            (Uri::from_static(path), HeaderMap::new(), Extensions::new());
+        let (method, version) = (Method::GET, Version::HTTP_11);
+        let head = || RequestHead::new(&method, &uri, version, &headers, &extensions, None);
+        sampler.foresee(cx, &SpanKind::Server, observed, head)
+    }
+
+    #[test]
+    fn attributes_are_wanted_where_somebody_may_look_or_the_span_is_likely_recorded() {
+        let none = Context::new();
+        let sampled = parent(TraceFlags::SAMPLED, true);
+        let not = parent(TraceFlags::NOT_SAMPLED, true);
+        let mut headers = HeaderMap::new();
+        let ids = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
+        headers.insert("b3", http::HeaderValue::from_static(ids));
+        let undecided = Propagator::new(B3::new()).extract(&none, &headers);
+        let new = SamplerBuilder::new;
+        let off = || new().with_always_off();
+        let ratio = |ratio| new().with_ratio(ratio);
+        let foreign = || opentelemetry_sdk::trace::Sampler::AlwaysOff;
+        let drops = || Rule::drop().with_path("/dropped");
+        // Without a parent, with one that is sampled, with one that is not.
+        for (name, builder, unobserved, observed) in [
+            ("on", new(), [true, true, false], [true, true, false]),
+            ("off", off(), [false, true, false], [false, true, false]),
+            ("ratio 0", ratio(0.0), [false, true, false], [false, true, false]),
+            ("low ratio", ratio(0.1), [false, true, false], [true, true, false]),
+            ("high ratio", ratio(0.9), [true, true, false], [true, true, false]),
+            (
+                "low older ratio",
+                new().with_trace_id_ratio(0.1),
+                [false, true, false],
+                [true, true, false],
+            ),
+            ("on without parent", new().without_parent(), [true; 3], [true; 3]),
+            ("off without parent", off().without_parent(), [false; 3], [false; 3]),
+            ("foreign", new().with_root(foreign()), [true, true, false], [true, true, false]),
+            (
+                "foreign branch",
+                new().with_remote_parent_not_sampled(foreign()),
+                [true; 3],
+                [true; 3],
+            ),
+            (
+                "another foreign branch",
+                new().with_local_parent_not_sampled(foreign()),
+                [true, true, false],
+                [true, true, false],
+            ),
+            (
+                "dropped by a rule",
+                new().with_rule(drops()),
+                [false, true, false],
+                [false, true, false],
+            ),
+            (
+                "dropped by a rule in any case",
+                new().with_rule(drops().with_parent_overruled()).with_always_record(),
+                [false; 3],
+                [false; 3],
+            ),
+            (
+                "dropped by a rule before a foreign one",
+                new().with_rule(drops()).with_root(foreign()),
+                [false, true, false],
+                [false, true, false],
+            ),
+            (
+                "a rule for others",
+                off().with_rule(Rule::keep().with_path("/kept")),
+                [false, true, false],
+                [false, true, false],
+            ),
+            (
+                "kept by a rule",
+                off().with_rule(Rule::keep()),
+                [true, true, false],
+                [true, true, false],
+            ),
+            ("everything on record", off().with_always_record(), [true; 3], [true; 3]),
+        ] {
+            let sampler = builder.build().unwrap();
+            for (is_observed, expected) in [(false, unobserved), (true, observed)] {
+                let wants = |cx| told(&sampler, cx, is_observed, "/dropped").wants_attributes;
+                let of_each = [&none, &sampled, &not].map(wants);
+                assert_eq!(of_each, expected, "{name}, observed: {is_observed}");
+                // One that has decided nothing is as good as none.
+                assert_eq!(wants(&undecided), wants(&none), "{name}, observed: {is_observed}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_the_limit_is_reached_nothing_is_built() {
+        let limit = RateLimit::per_second(1e-6).with_burst(1);
+        let sampler = SamplerBuilder::new().with_rate_limit(limit).build().unwrap();
+        let sampled = parent(TraceFlags::SAMPLED, true);
+        let none = Context::new();
+        let wants = |cx| told(&sampler, cx, false, "/").wants_attributes;
+        assert!(wants(&none) && wants(&sampled));
+        let asked = Asked::new(None, 1_u128.into(), "", &SpanKind::Server, &[], &[]);
+        asked.ask(&sampler);
+        assert!(!wants(&none) && wants(&sampled));
+    }
+
+    #[test]
+    fn what_a_rule_says_of_a_request_is_told_with_it() {
+        let sampler = SamplerBuilder::new()
+            .with_rule(Rule::drop().with_path("/dropped"))
+            .with_rule(Rule::keep().with_path("/kept").with_parent_overruled())
+            .build()
+            .unwrap();
+        let keep = Some(Ruling::Keep(Threshold::KEEP_ALL));
+        let sampled = parent(TraceFlags::SAMPLED, false);
+        for (path, of_root, below) in
+            [("/dropped", Some(Ruling::Drop), None), ("/kept", keep, keep), ("/", None, None)]
+        {
+            assert_eq!(told(&sampler, &Context::new(), false, path).ruled, Ruled(of_root));
+            assert_eq!(told(&sampler, &sampled, false, path).ruled, Ruled(below), "{path}");
+        }
+    }
+
+    #[test]
+    fn sampled_spans_have_only_sampled_ones_below_them_if_nothing_comes_between() {
+        let new = SamplerBuilder::new;
+        let off = opentelemetry_sdk::trace::Sampler::AlwaysOff;
+        for (builder, follows) in [
+            (new().with_ratio(0.1), true),
+            (new().with_rule(Rule::drop()), true),
+            (new().with_remote_parent_not_sampled(off.clone()), true),
+            (new().with_remote_parent_sampled(off.clone()), false),
+            (new().with_local_parent_sampled(off), false),
+            (new().with_rule(Rule::drop().with_parent_overruled()), false),
+            (new().without_parent(), false),
+        ] {
+            let sampler = builder.build().unwrap();
+            let told = told(&sampler, &Context::new(), false, "/");
+            assert_eq!(told.follows_parents, follows, "{sampler}");
+        }
+    }
+}
