@@ -97,9 +97,14 @@ impl Decision {
 
 /// Whether the caller has left it to others, and so to us, whether its trace is sampled.
 #[cfg(feature = "sdk")]
+#[inline]
 pub(crate) fn is_undecided(parent_cx: &Context) -> bool {
     let parent = parent_cx.span();
-    Decision::of(parent_cx, parent.span_context()) == Decision::Undecided
+    let parent = parent.span_context();
+    // A parent that is sampled, or one of this process, has been decided over.
+    parent.is_remote()
+        && !parent.is_sampled()
+        && Decision::of(parent_cx, parent) == Decision::Undecided
 }
 
 /// The Context with a remote span in it, and what else was received.

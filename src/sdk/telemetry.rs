@@ -232,6 +232,6 @@ impl StartSpan for KnownTracer {
             request.describe(&mut builder);
         }
         let known = Known { follows_parents: foreseen.follows_parents, ..known };
-        foreseen.ruled.hand_over(|| started(&self.tracer, builder, parent_cx, known))
+        foreseen.hand_over(|| started(&self.tracer, builder, parent_cx, known))
     }
 }

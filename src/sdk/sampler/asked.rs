@@ -14,7 +14,7 @@ use crate::sdk::sampler::Candidate;
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     parent_context: Option<&'a Context>,
-    pub(super) trace_id: TraceId,
+    trace_id: TraceId,
     name: &'a str,
     kind: &'a SpanKind,
     attributes: &'a [KeyValue],
@@ -33,14 +33,12 @@ impl<'a> Asked<'a> {
         Self { parent_context, trace_id, name, kind, attributes, links }
     }
 
-    /// The same, of a span without a parent.
-    pub(super) fn of_root(self) -> Self {
-        Self { parent_context: None, ..self }
+    pub(super) fn parent_cx(&self) -> &'a Context {
+        self.parent_context.unwrap_or_else(|| nowhere())
     }
 
-    pub(super) fn parent_cx(&self) -> &'a Context {
-        static NONE: LazyLock<Context> = LazyLock::new(Context::new);
-        self.parent_context.unwrap_or_else(|| &NONE)
+    pub(super) fn trace_id(&self) -> TraceId {
+        self.trace_id
     }
 
     pub(super) fn kind(&self) -> &'a SpanKind {
@@ -57,4 +55,10 @@ impl<'a> Asked<'a> {
         let Self { parent_context, trace_id, name, kind, attributes, links } = *self;
         sampler.should_sample(parent_context, trace_id, name, kind, attributes, links)
     }
+}
+
+/// The Context of a span that was started in none.
+pub(super) fn nowhere() -> &'static Context {
+    static NOWHERE: LazyLock<Context> = LazyLock::new(Context::new);
+    &NOWHERE
 }

@@ -1,24 +1,18 @@
-//! What was decided, and what that makes of the trace's state.
+//! What is decided over a span, and what that makes of its trace's state.
 
-use opentelemetry::trace::{SpanContext, TraceState};
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult};
 
 use crate::sdk::sampler::{
-    ot::Ot,
     ruling::Ruling,
-    threshold::{Randomness, Threshold},
+    threshold::Threshold,
+    trace::{Presumed, Trace},
 };
 
-/// What was decided over a span.
+/// What is decided over a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decided {
     Dropped,
     Sampled(Count),
-    /// Whether it is dropped depends on the trace's randomness.
-    By(Ruling),
-    /// What the parent says.
-    AsParent,
-    /// What somebody else's sampler says.
-    Elsewhere(SamplingResult),
 }
 
 /// For how many spans one that is sampled stands, as [its threshold][count] says.
@@ -33,68 +27,55 @@ pub(super) enum Count {
 }
 
 impl Decided {
-    /// The same, where the trace's randomness has decided.
-    pub(super) fn settled(self, parent: &SpanContext, ot: &Ot<'_>, randomness: Randomness) -> Self {
-        match self {
-            Self::By(Ruling::Keep(threshold)) if threshold.keeps(randomness) => {
-                Self::Sampled(Count::Known(threshold))
-            }
-            Self::AsParent if parent.is_sampled() => {
-                // [A threshold that cannot be true][inconsistent] is none.
-                //
-                // [inconsistent]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/#parent-based-threshold
-                let said = ot.threshold().filter(|threshold| threshold.keeps(randomness));
-                Self::Sampled(said.map_or(Count::Unknown, Count::Known))
-            }
-            Self::By(_) | Self::AsParent => Self::Dropped,
-            settled @ (Self::Dropped | Self::Sampled(_) | Self::Elsewhere(_)) => settled,
+    /// What a ratio, or a rule, makes of the trace's randomness.
+    #[inline]
+    pub(super) fn by(ruling: Ruling, trace: &Trace<'_>, presumed: &Presumed) -> Self {
+        let Ruling::Keep(threshold) = ruling else {
+            return Self::Dropped;
+        };
+        presumed.check(trace, threshold);
+        if threshold.keeps(trace.randomness()) {
+            Self::Sampled(Count::Known(threshold))
+        } else {
+            Self::Dropped
         }
     }
 
-    pub(super) fn is_sampled(&self) -> bool {
-        match self {
-            Self::Sampled(_) => true,
-            Self::Elsewhere(result) => result.decision == SamplingDecision::RecordAndSample,
-            Self::Dropped | Self::By(_) | Self::AsParent => false,
-        }
-    }
-
-    /// The same, if as many are dropped as it takes for a rate that nobody can tell beforehand.
-    pub(super) fn limited(self, may_pass: impl FnOnce() -> bool) -> Self {
-        if !self.is_sampled() {
-            return self;
-        }
-        if !may_pass() {
+    /// The same as the parent. A threshold that [cannot be true][inconsistent] is none.
+    ///
+    /// [inconsistent]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/#parent-based-threshold
+    #[inline]
+    pub(super) fn as_parent(trace: &Trace<'_>) -> Self {
+        if !trace.parent().is_sampled() {
             return Self::Dropped;
         }
+        let said = trace.ot.threshold().filter(|threshold| threshold.keeps(trace.randomness()));
+        Self::Sampled(said.map_or(Count::Unknown, Count::Known))
+    }
+
+    /// The same, where as many are dropped as it takes, so that nobody can tell how many one that
+    /// is sampled stands for.
+    pub(super) fn limited(self, may_pass: impl FnOnce() -> bool) -> Self {
         match self {
-            Self::Elsewhere(mut result) => {
-                result.trace_state = without_threshold(&result.trace_state);
-                Self::Elsewhere(result)
-            }
-            _ => Self::Sampled(Count::Unknown),
+            Self::Sampled(_) if may_pass() => Self::Sampled(Count::Unknown),
+            Self::Sampled(_) | Self::Dropped => Self::Dropped,
         }
     }
 
     /// For the SDK, with the trace's state: a threshold is for those who are sampled.
-    pub(super) fn result(self, state: &TraceState, ot: &Ot<'_>) -> SamplingResult {
+    #[inline]
+    pub(super) fn result(self, trace: &Trace<'_>) -> SamplingResult {
         let (decision, threshold) = match self {
-            Self::Elsewhere(result) => return result,
+            Self::Dropped => (SamplingDecision::Drop, None),
             Self::Sampled(count) => {
                 let threshold = match count {
                     Count::Known(threshold) => Some(threshold),
-                    Count::One => ot.says_threshold().then_some(Threshold::KEEP_ALL),
+                    Count::One => trace.ot.says_threshold().then_some(Threshold::KEEP_ALL),
                     Count::Unknown => None,
                 };
                 (SamplingDecision::RecordAndSample, threshold)
             }
-            Self::Dropped | Self::By(_) | Self::AsParent => (SamplingDecision::Drop, None),
         };
-        let trace_state = ot.write(state, threshold);
-        SamplingResult { decision, attributes: Vec::new(), trace_state }
+        SamplingResult { decision, attributes: Vec::new(), trace_state: trace.state(threshold) }
     }
-}
-
-fn without_threshold(state: &TraceState) -> TraceState {
-    Ot::of(state).write(state, None)
 }

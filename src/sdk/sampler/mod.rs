@@ -10,6 +10,8 @@ pub use self::{
 mod builder;
 mod from_env;
 mod shared;
+mod foreseen;
+mod plan;
 mod settings;
 mod asked;
 mod candidate;
@@ -20,5 +22,6 @@ mod parent;
 mod root;
 mod limit;
 mod decided;
+mod trace;
 mod ot;
 mod threshold;

@@ -1,7 +1,7 @@
 //! The `ot` member of a `tracestate`: which share of its traces a sampler keeps, and the randomness
 //! to go by.
 
-use opentelemetry::{TraceId, trace::TraceState};
+use opentelemetry::trace::TraceState;
 
 use crate::sdk::sampler::threshold::{Randomness, Threshold};
 
@@ -26,7 +26,11 @@ pub(super) struct Ot<'a> {
 }
 
 impl<'a> Ot<'a> {
+    #[inline]
     pub(super) fn of(state: &'a TraceState) -> Self {
+        if *state == TraceState::NONE {
+            return Self::default();
+        }
         state.get(MEMBER).and_then(Self::parse).unwrap_or_default()
     }
 
@@ -56,23 +60,24 @@ impl<'a> Ot<'a> {
         self.says_threshold
     }
 
-    /// The trace's randomness: [the explicit one][rv], or else that of its id.
+    /// The [explicit randomness][rv], which goes before that of the trace's id.
     ///
     /// [rv]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-handling/#explicit-randomness-value-rv
-    pub(super) fn randomness(&self, id: TraceId) -> Randomness {
-        self.randomness.unwrap_or_else(|| Randomness::of_id(id))
-    }
-
-    pub(super) fn is_explicit(&self) -> bool {
-        self.randomness.is_some()
+    pub(super) fn randomness(&self) -> Option<Randomness> {
+        self.randomness
     }
 
     /// The state with this threshold in place of its own. The other pairs stay; without room for
     /// all of them there is no threshold.
+    #[inline]
     pub(super) fn write(&self, state: &TraceState, threshold: Option<Threshold>) -> TraceState {
         if threshold == self.threshold && threshold.is_some() == self.says_threshold {
             return state.clone();
         }
+        self.rewrite(state, threshold)
+    }
+
+    fn rewrite(&self, state: &TraceState, threshold: Option<Threshold>) -> TraceState {
         let others = pairs(self.list).filter(|(key, _)| *key != Some("th"));
         let mut list = String::with_capacity(self.list.len() + ";th:".len() + 14);
         for (key, value) in others {
@@ -173,22 +178,18 @@ mod tests {
     }
 
     #[test]
-    fn the_randomness_is_explicit_or_the_ids() {
-        let id = TraceId::from(0xff);
-        let of_id = Randomness::of_id(id);
-        let explicit = Randomness::parse("6e6d1a75832a2f").unwrap();
+    fn the_randomness_has_fourteen_digits_or_is_none() {
+        let explicit = Randomness::parse("6e6d1a75832a2f");
         for (list, expected) in [
             ("rv:6e6d1a75832a2f", explicit),
             ("th:0;rv:6e6d1a75832a2f", explicit),
-            ("rv:6e6d1a75832a2", of_id),
-            ("rv:6E6D1A75832A2F", of_id),
-            ("rv:6e6d1a75832a2f;x", of_id),
-            ("th:8", of_id),
+            ("rv:6e6d1a75832a2", None),
+            ("rv:6E6D1A75832A2F", None),
+            ("rv:6e6d1a75832a2f;x", None),
+            ("th:8", None),
         ] {
             let state = state(list);
-            let ot = Ot::of(&state);
-            assert_eq!(ot.randomness(id), expected, "{list}");
-            assert_eq!(ot.is_explicit(), expected == explicit, "{list}");
+            assert_eq!(Ot::of(&state).randomness(), expected, "{list}");
         }
     }
 

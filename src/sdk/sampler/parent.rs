@@ -5,8 +5,7 @@ use std::fmt;
 use opentelemetry::{Context, trace::SpanContext};
 use opentelemetry_sdk::trace::ShouldSample;
 
-use crate::sdk::sampler::asked::Asked;
-use crate::{propagation::received::is_undecided, sdk::sampler::decided::Decided};
+use crate::propagation::received::is_undecided;
 
 /// What is made of a parent's decision.
 #[derive(Clone, Debug)]
@@ -28,9 +27,9 @@ pub(super) struct Branches {
 }
 
 impl Parent {
-    /// Whether there is a parent that has decided, and that counts.
+    /// Whether there is a parent to follow.
     pub(super) fn is_to_follow(&self, parent_cx: &Context, parent: &SpanContext) -> bool {
-        self.followed && parent.is_valid() && !is_undecided(parent_cx)
+        self.followed && is_to_follow(parent_cx, parent)
     }
 
     /// Whether a span below a sampled one is always sampled.
@@ -38,25 +37,25 @@ impl Parent {
         let Branches { remote_sampled, local_sampled, .. } = &self.branches;
         self.followed && remote_sampled.is_none() && local_sampled.is_none()
     }
+}
 
-    pub(super) fn decide(&self, asked: &Asked<'_>, parent: &SpanContext) -> Decided {
-        match self.branches.of(parent) {
-            None => Decided::AsParent,
-            Some(sampler) => Decided::Elsewhere(asked.ask(sampler)),
-        }
-    }
-
-    /// Whether a span below this one is sampled, if that can be told.
-    pub(super) fn share(&self, parent: &SpanContext) -> Option<f64> {
-        match self.branches.of(parent) {
-            None => Some(if parent.is_sampled() { 1.0 } else { 0.0 }),
-            Some(_) => None,
-        }
-    }
+/// Whether there is a parent, and one that has decided.
+#[inline]
+pub(super) fn is_to_follow(parent_cx: &Context, parent: &SpanContext) -> bool {
+    parent.is_valid() && !is_undecided(parent_cx)
 }
 
 impl Branches {
-    fn of(&self, parent: &SpanContext) -> Option<&dyn ShouldSample> {
+    /// Whether a parent's decision is all that counts, whichever it is.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { remote_sampled, remote_not_sampled, local_sampled, local_not_sampled } = self;
+        [remote_sampled, remote_not_sampled, local_sampled, local_not_sampled]
+            .iter()
+            .all(|branch| branch.is_none())
+    }
+
+    /// The one below this parent.
+    pub(super) fn of(&self, parent: &SpanContext) -> Option<&dyn ShouldSample> {
         let branch = match (parent.is_remote(), parent.is_sampled()) {
             (true, true) => &self.remote_sampled,
             (true, false) => &self.remote_not_sampled,

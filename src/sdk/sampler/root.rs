@@ -2,14 +2,15 @@
 
 use std::fmt;
 
+use opentelemetry::trace::SpanKind;
 use opentelemetry_sdk::trace::{self as sdk, SamplingDecision, ShouldSample};
 
 use crate::{
     error::BuildError,
     sdk::sampler::{
-        asked::Asked,
         decided::{Count, Decided},
         ruling::Ruling,
+        trace::{Presumed, Trace},
     },
 };
 
@@ -23,57 +24,57 @@ pub(super) enum Root {
     Custom(Box<dyn ShouldSample>),
 }
 
-/// The same, with nothing left that can be wrong.
-#[derive(Debug)]
+/// The same, if it is ours, with nothing left that can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Decider {
     AlwaysOn,
     AlwaysOff,
     Ratio(Ruling),
     TraceIdRatio(f64),
-    Custom(Box<dyn ShouldSample>),
 }
 
 impl Root {
-    pub(super) fn decider(&self) -> Result<Decider, BuildError> {
-        Ok(match self {
+    /// What decides; somebody else's sampler, if it is none of ours.
+    pub(super) fn decider(&self) -> Result<Result<Decider, Box<dyn ShouldSample>>, BuildError> {
+        Ok(Ok(match *self {
             Self::AlwaysOn => Decider::AlwaysOn,
             Self::AlwaysOff => Decider::AlwaysOff,
-            Self::Ratio(ratio) => Decider::Ratio(Ruling::of_ratio("sampling ratio", *ratio)?),
-            Self::TraceIdRatio(ratio) if is_ratio(*ratio) => Decider::TraceIdRatio(*ratio),
+            Self::Ratio(ratio) => Decider::Ratio(Ruling::of_ratio("sampling ratio", ratio)?),
+            Self::TraceIdRatio(ratio) if is_ratio(ratio) => Decider::TraceIdRatio(ratio),
             Self::TraceIdRatio(ratio) => {
                 return Err(BuildError::new("sampling ratio", ratio, "must be from 0 to 1"));
             }
-            Self::Custom(sampler) => Decider::Custom(sampler.clone()),
-        })
+            Self::Custom(ref sampler) => return Ok(Err(sampler.clone())),
+        }))
     }
 }
 
 impl Decider {
-    pub(super) fn decide(&self, asked: &Asked<'_>) -> Decided {
+    #[inline]
+    pub(super) fn decide(self, trace: &Trace<'_>, presumed: &Presumed) -> Decided {
         match self {
             Self::AlwaysOn => Decided::Sampled(Count::One),
             Self::AlwaysOff => Decided::Dropped,
-            Self::Ratio(ruling) => Decided::By(*ruling),
+            Self::Ratio(ruling) => Decided::by(ruling, trace, presumed),
             Self::TraceIdRatio(ratio) => {
-                // It looks at the id alone, and would copy the parent's state.
-                let sampler = sdk::Sampler::TraceIdRatioBased(*ratio);
-                match asked.of_root().ask(&sampler).decision {
+                // It looks at the id alone.
+                let sampler = sdk::Sampler::TraceIdRatioBased(ratio);
+                let kind = SpanKind::Internal;
+                match sampler.should_sample(None, trace.id(), "", &kind, &[], &[]).decision {
                     SamplingDecision::RecordAndSample => Decided::Sampled(Count::Unknown),
                     SamplingDecision::Drop | SamplingDecision::RecordOnly => Decided::Dropped,
                 }
             }
-            Self::Custom(sampler) => Decided::Elsewhere(asked.ask(&**sampler)),
         }
     }
 
-    /// Which share of the traces it samples, if that can be told, and if it looks at no attributes.
-    pub(super) fn share(&self) -> Option<f64> {
+    /// Which share of the traces it samples.
+    pub(super) fn share(self) -> f64 {
         match self {
-            Self::AlwaysOn => Some(1.0),
-            Self::AlwaysOff => Some(0.0),
-            Self::Ratio(ruling) => Some(ruling.ratio()),
-            Self::TraceIdRatio(ratio) => Some(*ratio),
-            Self::Custom(_) => None,
+            Self::AlwaysOn => 1.0,
+            Self::AlwaysOff => 0.0,
+            Self::Ratio(ruling) => ruling.ratio(),
+            Self::TraceIdRatio(ratio) => ratio,
         }
     }
 }

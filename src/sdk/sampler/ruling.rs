@@ -1,6 +1,4 @@
-//! The ruling: what a rule says of a span, on its way to the sampler.
-
-use std::cell::Cell;
+//! The ruling: what a rule says of a span.
 
 use crate::{error::BuildError, sdk::sampler::threshold::Threshold};
 
@@ -31,58 +29,5 @@ impl Ruling {
             Self::Drop => 0.0,
             Self::Keep(threshold) => threshold.ratio(),
         }
-    }
-}
-
-/// The rules have been asked, and this is what they say; nothing, if none of them matched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ruled(pub(super) Option<Ruling>);
-
-thread_local! {
-    static RULED: Cell<Option<Ruled>> = const { Cell::new(None) };
-}
-
-impl Ruled {
-    /// Starts a span whose sampler is to go by this.
-    ///
-    /// The SDK has no parameter for what is known of a span beside its attributes, and a value in
-    /// its Context is three allocations. It calls its sampler on this thread, before `start` comes
-    /// back.
-    pub(crate) fn hand_over<T>(self, start: impl FnOnce() -> T) -> T {
-        /// Also if a sampler panics, or was not asked.
-        struct Reset;
-        impl Drop for Reset {
-            fn drop(&mut self) {
-                RULED.set(None);
-            }
-        }
-        let _reset = Reset;
-        RULED.set(Some(self));
-        start()
-    }
-
-    /// What was handed over. It is for one span: others that start on the way find nothing.
-    pub(super) fn take() -> Option<Self> {
-        RULED.take()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::panic::catch_unwind;
-
-    use super::*;
-
-    #[test]
-    fn a_ruling_is_for_one_span_and_gone_whatever_happens() {
-        let ruled = Ruled(Some(Ruling::Drop));
-        let taken = ruled.hand_over(|| (Ruled::take(), Ruled::take()));
-        assert_eq!(taken, (Some(ruled), None));
-
-        Ruled(None).hand_over(|| ());
-        assert_eq!(Ruled::take(), None);
-
-        assert!(catch_unwind(|| ruled.hand_over(|| panic!("a sampler's"))).is_err());
-        assert_eq!(Ruled::take(), None);
     }
 }

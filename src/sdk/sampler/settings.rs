@@ -1,28 +1,28 @@
 //! The settings of a sampler: what decides, in which order.
 
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
 use opentelemetry::{
     Context,
     trace::{SpanContext, SpanKind, TraceContextExt},
 };
-use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult};
-use tracing::warn;
+use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 
 use crate::{
     error::BuildError,
     head::RequestHead,
-    propagation::received::RANDOM,
     sdk::sampler::{
         Candidate, SamplerBuilder,
         asked::Asked,
         decided::Decided,
+        foreseen::{By, Foreseen},
         limit::Bucket,
         ot::Ot,
+        plan::Plan,
         root::Decider,
         rule,
-        ruling::{Ruled, Ruling},
-        threshold::Threshold,
+        ruling::Ruling,
+        trace::{Presumed, Trace},
     },
 };
 
@@ -33,20 +33,25 @@ pub(super) struct Settings {
     rules: Vec<rule::Compiled>,
     /// Whether a rule is asked also where there is a parent to follow.
     overrule_parents: bool,
-    root: Decider,
+    root: Who<Decider, Box<dyn ShouldSample>>,
     bucket: Option<Arc<Bucket>>,
     /// Whether what is dropped is on record all the same.
     records: bool,
 }
 
-/// What can be told before a span starts.
-pub(crate) struct Foreseen {
-    /// Whether the span should have its attributes when it starts, and not only once it is known to
-    /// record.
-    pub(crate) wants_attributes: bool,
-    /// Whether whatever is below a sampled span is sampled.
-    pub(crate) follows_parents: bool,
-    pub(crate) ruled: Ruled,
+/// Who decides, or has decided.
+#[derive(Debug)]
+enum Who<O, T> {
+    Ours(O),
+    Theirs(T),
+}
+
+/// Our own samplers do not look at attributes. A processor may, when the span starts; if there is
+/// one (`observed`), only a span that is certain to be dropped goes without. Otherwise nobody can
+/// tell, and what is more likely decides.
+pub(super) fn wants_attributes(share: Option<f64>, observed: bool) -> bool {
+    let least = if observed { 0.0 } else { 0.5 };
+    share.is_none_or(|share| share > least)
 }
 
 impl Settings {
@@ -69,49 +74,62 @@ impl Settings {
         Ok(Self {
             overrule_parents: rules.iter().any(rule::Compiled::overrules_parents),
             rules,
-            root: source.root.decider()?,
+            root: match source.root.decider()? {
+                Ok(ours) => Who::Ours(ours),
+                Err(theirs) => Who::Theirs(theirs),
+            },
             bucket,
             records: records || source.records,
             source,
         })
     }
 
-    /// What is decided over a span: the rule that holds, or else the parent, or else the root
-    /// decision; and what is decided here is limited.
+    /// The same as a number, if that is all there is to it.
+    pub(super) fn plan(&self) -> Option<Plan> {
+        let Self { source, rules, root, bucket, records, .. } = self;
+        let Who::Ours(root) = *root else { return None };
+        let is_all =
+            rules.is_empty() && bucket.is_none() && !records && source.parent.branches.is_empty();
+        is_all.then_some(Plan { followed: source.parent.followed, root })
+    }
+
+    /// What is decided over a span: by the rule that holds, or else as the parent says, or else by
+    /// the root decision. What is decided here is limited.
     pub(super) fn decide(
         &self,
         asked: &Asked<'_>,
-        ruled: Option<Ruled>,
-        presumed: &Once,
+        asked_before: Option<Option<Ruling>>,
+        presumed: &Presumed,
     ) -> SamplingResult {
         let parent_cx = asked.parent_cx();
         let parent = parent_cx.span();
         let parent = parent.span_context();
+        let trace = Trace::new(asked.trace_id(), parent);
         let followed = self.source.parent.is_to_follow(parent_cx, parent);
-        let ruled = ruled.unwrap_or_else(|| {
-            self.ruled(parent_cx, asked.kind(), followed, |_| asked.candidate())
+        let ruling = asked_before.unwrap_or_else(|| {
+            self.ruling(parent_cx, asked.kind(), followed, |_| asked.candidate())
         });
-        let decided = match ruled.0 {
-            Some(ruling) => Decided::By(ruling),
-            None if followed => self.source.parent.decide(asked, parent),
-            None => self.root.decide(asked),
+        let who = match ruling {
+            Some(ruling) => Who::Ours(Decided::by(ruling, &trace, presumed)),
+            None if followed => match self.source.parent.branches.of(parent) {
+                None => Who::Ours(Decided::as_parent(&trace)),
+                Some(sampler) => Who::Theirs(sampler),
+            },
+            None => match &self.root {
+                Who::Ours(root) => Who::Ours(root.decide(&trace, presumed)),
+                Who::Theirs(sampler) => Who::Theirs(&**sampler),
+            },
         };
-
-        let state = parent.trace_state();
-        let ot = Ot::of(state);
-        if let Decided::By(Ruling::Keep(threshold)) = &decided {
-            presume(*threshold, parent, &ot, presumed);
-        }
-        let mut decided = decided.settled(parent, &ot, ot.randomness(asked.trace_id));
-        if let Some(bucket) = &self.bucket
-            && (ruled.0.is_some() || !followed)
-        {
-            decided = decided.limited(|| bucket.take());
-        }
-        let mut result = decided.result(state, &ot);
+        let bucket = self.bucket(ruling, followed);
+        let mut result = match (who, bucket) {
+            (Who::Ours(decided), None) => decided.result(&trace),
+            (Who::Ours(decided), Some(bucket)) => decided.limited(|| bucket.take()).result(&trace),
+            (Who::Theirs(sampler), None) => asked.ask(sampler),
+            (Who::Theirs(sampler), Some(bucket)) => limited(asked.ask(sampler), bucket),
+        };
         if self.records
             && result.decision == SamplingDecision::Drop
-            && ruled.0 != Some(Ruling::Drop)
+            && ruling != Some(Ruling::Drop)
             && !is_below_a_dropped(parent_cx, parent)
         {
             result.decision = SamplingDecision::RecordOnly;
@@ -120,12 +138,8 @@ impl Settings {
     }
 
     /// What can be told of a request before its span starts.
-    ///
-    /// Our own samplers do not look at attributes. A processor may, when the span starts; if there
-    /// is one (`observed`), only a span that is certain to be dropped goes without. Otherwise
-    /// nobody can tell, and what is more likely decides.
     pub(super) fn foresee<'h>(
-        &self,
+        self: Arc<Self>,
         parent_cx: &Context,
         kind: &SpanKind,
         observed: bool,
@@ -134,37 +148,45 @@ impl Settings {
         let parent = parent_cx.span();
         let parent = parent.span_context();
         let followed = self.source.parent.is_to_follow(parent_cx, parent);
-        let ruled =
-            self.ruled(parent_cx, kind, followed, |cx| Candidate::of_request(kind, cx, head()));
-        let share = match ruled.0 {
-            Some(ruling) => Some(ruling.ratio()),
-            None if followed => self.source.parent.share(parent),
-            None => self.root.share(),
+        let ruling =
+            self.ruling(parent_cx, kind, followed, |cx| Candidate::of_request(kind, cx, head()));
+        let share = match (ruling, &self.root) {
+            (Some(ruling), _) => Some(ruling.ratio()),
+            (None, _) if followed => match self.source.parent.branches.of(parent) {
+                None => Some(if parent.is_sampled() { 1.0 } else { 0.0 }),
+                Some(_) => None,
+            },
+            (None, Who::Ours(root)) => Some(root.share()),
+            (None, Who::Theirs(_)) => None,
         };
-        let is_limited = ruled.0.is_some() || !followed;
-        let share = match &self.bucket {
-            Some(bucket) if is_limited && bucket.is_empty() => share.map(|_| 0.0),
-            _ => share,
+        let bucket = self.bucket(ruling, followed);
+        let share = match bucket {
+            Some(bucket) if bucket.is_empty() => share.map(|_| 0.0),
+            Some(_) | None => share,
         };
-        let records = self.records && ruled.0 != Some(Ruling::Drop);
-        let least = if observed { 0.0 } else { 0.5 };
+        let records = self.records && ruling != Some(Ruling::Drop);
         Foreseen {
-            wants_attributes: records || share.is_none_or(|share| share > least),
+            wants_attributes: records || wants_attributes(share, observed),
             follows_parents: self.source.parent.keeps_sampled() && !self.overrule_parents,
-            ruled,
+            by: By::Settings(self, ruling),
         }
     }
 
+    /// The limit of what is decided here.
+    fn bucket(&self, ruling: Option<Ruling>, followed: bool) -> Option<&Bucket> {
+        self.bucket.as_deref().filter(|_| ruling.is_some() || !followed)
+    }
+
     /// What the first rule says that holds.
-    fn ruled<'a>(
+    fn ruling<'a>(
         &self,
         parent_cx: &'a Context,
         kind: &SpanKind,
         followed: bool,
         candidate: impl Fn(&'a Context) -> Candidate<'a>,
-    ) -> Ruled {
+    ) -> Option<Ruling> {
         if self.rules.is_empty() || followed && !self.overrule_parents {
-            return Ruled(None);
+            return None;
         }
         let mut seen = None;
         let rule = self
@@ -174,7 +196,7 @@ impl Settings {
             // What a client's request looks like takes work to find out.
             .filter(|rule| rule.is_for(kind))
             .find(|rule| rule.holds(seen.get_or_insert_with(|| candidate(parent_cx))));
-        Ruled(rule.map(rule::Compiled::ruling))
+        rule.map(rule::Compiled::ruling)
     }
 }
 
@@ -184,23 +206,15 @@ fn is_below_a_dropped(parent_cx: &Context, parent: &SpanContext) -> bool {
     parent.is_valid() && !parent.is_remote() && !parent_cx.span().is_recording()
 }
 
-/// Says once that a trace's id is [taken for random][presume], though nobody has said that it is.
-///
-/// [presume]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/#migration-to-consistent-probability-samplers
-fn presume(threshold: Threshold, parent: &SpanContext, ot: &Ot<'_>, presumed: &Once) {
-    let is_known = !parent.is_valid()
-        || parent.trace_flags() & RANDOM == RANDOM
-        || ot.is_explicit()
-        || threshold == Threshold::KEEP_ALL;
-    if !is_known && !presumed.is_completed() {
-        presumed.call_once(|| {
-            warn!(
-                target: env!("CARGO_PKG_NAME"),
-                "a ratio is applied to traces of callers that do not say that their ids are \
-                 random; if they are not, other shares than that are sampled"
-            );
-        });
+/// What somebody else's sampler says, with a limit.
+fn limited(mut result: SamplingResult, bucket: &Bucket) -> SamplingResult {
+    if result.decision == SamplingDecision::RecordAndSample {
+        if !bucket.take() {
+            result.decision = SamplingDecision::Drop;
+        }
+        result.trace_state = Ot::of(&result.trace_state).write(&result.trace_state, None);
     }
+    result
 }
 
 #[cfg(test)]
@@ -210,7 +224,7 @@ mod tests {
 
     use super::*;
     use crate::propagation::{B3, Propagator};
-    use crate::sdk::sampler::{RateLimit, Rule, Sampler};
+    use crate::sdk::sampler::{RateLimit, Rule, Sampler, threshold::Threshold};
 
     fn parent(flags: TraceFlags, remote: bool) -> Context {
         Context::new().with_remote_span_context(SpanContext::new(
@@ -337,12 +351,16 @@ mod tests {
             .build()
             .unwrap();
         let keep = Some(Ruling::Keep(Threshold::KEEP_ALL));
+        let ruled = |cx: &Context, path| match told(&sampler, cx, false, path).by {
+            By::Settings(_, ruling) => ruling,
+            By::Plan(plan) => panic!("{plan:?}"),
+        };
         let sampled = parent(TraceFlags::SAMPLED, false);
         for (path, of_root, below) in
             [("/dropped", Some(Ruling::Drop), None), ("/kept", keep, keep), ("/", None, None)]
         {
-            assert_eq!(told(&sampler, &Context::new(), false, path).ruled, Ruled(of_root));
-            assert_eq!(told(&sampler, &sampled, false, path).ruled, Ruled(below), "{path}");
+            assert_eq!(ruled(&Context::new(), path), of_root, "{path}");
+            assert_eq!(ruled(&sampled, path), below, "{path}");
         }
     }
 

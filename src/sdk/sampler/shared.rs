@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, Once, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use arc_swap::ArcSwap;
@@ -17,9 +17,11 @@ use crate::{
     head::RequestHead,
     sdk::sampler::{
         SamplerBuilder,
-        asked::Asked,
-        ruling::Ruled,
-        settings::{Foreseen, Settings},
+        asked::{Asked, nowhere},
+        foreseen::{By, Foreseen},
+        plan::Slot,
+        settings::Settings,
+        trace::Presumed,
     },
 };
 
@@ -54,13 +56,16 @@ use crate::{
 pub struct Sampler(Arc<Shared>);
 
 struct Shared {
+    /// The plan, if the settings come down to one. It is changed last: who does not find one yet
+    /// looks at the settings, old or new.
+    plan: Slot,
     settings: ArcSwap<Settings>,
     /// One change at a time; nobody who decides asks for it.
     changes: Mutex<()>,
     /// Whether everything is on record, whatever the settings say.
     records: bool,
     /// Whether it was said that ids are taken for random.
-    presumed: Once,
+    presumed: Presumed,
 }
 
 impl Sampler {
@@ -104,7 +109,9 @@ impl Sampler {
         let before = self.0.settings.load_full();
         let settings = change(before.source.clone());
         let settings = Settings::new(settings, self.0.records, Some(&before))?;
+        let plan = settings.plan();
         self.0.settings.store(Arc::new(settings));
+        self.0.plan.store(plan);
         Ok(())
     }
 
@@ -113,10 +120,11 @@ impl Sampler {
     pub(crate) fn new(settings: SamplerBuilder, records: bool) -> Result<Self, BuildError> {
         let settings = Settings::new(settings, records, None)?;
         Ok(Self(Arc::new(Shared {
+            plan: Slot::new(settings.plan()),
             settings: ArcSwap::from_pointee(settings),
             changes: Mutex::default(),
             records,
-            presumed: Once::new(),
+            presumed: Presumed::new(),
         })))
     }
 
@@ -129,7 +137,10 @@ impl Sampler {
         observed: bool,
         head: impl Fn() -> RequestHead<'h>,
     ) -> Foreseen {
-        self.0.settings.load().foresee(parent_cx, kind, observed, head)
+        match self.0.plan.load() {
+            Some(plan) => plan.foresee(parent_cx, observed),
+            None => self.0.settings.load_full().foresee(parent_cx, kind, observed, head),
+        }
     }
 }
 
@@ -143,8 +154,17 @@ impl ShouldSample for Sampler {
         attributes: &[KeyValue],
         links: &[Link],
     ) -> SamplingResult {
+        let Shared { plan, settings, presumed, .. } = &*self.0;
+        if let Some(plan) = plan.load() {
+            let parent_cx = parent_context.unwrap_or_else(|| nowhere());
+            return plan.decide(parent_cx, trace_id, presumed);
+        }
         let asked = Asked::new(parent_context, trace_id, name, span_kind, attributes, links);
-        self.0.settings.load().decide(&asked, Ruled::take(), &self.0.presumed)
+        match By::take() {
+            None => settings.load().decide(&asked, None, presumed),
+            Some(By::Settings(settings, ruling)) => settings.decide(&asked, Some(ruling), presumed),
+            Some(By::Plan(plan)) => plan.decide(asked.parent_cx(), trace_id, presumed),
+        }
     }
 }
 

@@ -53,6 +53,18 @@ impl Threshold {
         Some(Self(hex(digits)? << (4 * missing)))
     }
 
+    /// 56 bits.
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The threshold whose bits they were.
+    #[inline]
+    pub(super) fn of_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    #[inline]
     pub(super) fn keeps(self, randomness: Randomness) -> bool {
         randomness.0 >= self.0
     }
@@ -79,6 +91,7 @@ impl Randomness {
     /// The [rightmost 56 bits][id] of the trace's id.
     ///
     /// [id]: https://www.w3.org/TR/trace-context-2/#randomness-of-trace-id
+    #[inline]
     pub(super) fn of_id(id: TraceId) -> Self {
         let [.., a, b, c, d, e, f, g] = id.to_bytes();
         Self(u64::from_be_bytes([0, a, b, c, d, e, f, g]))

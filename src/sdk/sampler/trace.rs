@@ -1,0 +1,84 @@
+//! The trace that a span is to be of, as far as a sampler's arithmetic goes.
+
+use std::sync::Once;
+
+use opentelemetry::{
+    TraceId,
+    trace::{SpanContext, TraceState},
+};
+use tracing::warn;
+
+use crate::{
+    propagation::received::RANDOM,
+    sdk::sampler::{
+        ot::Ot,
+        threshold::{Randomness, Threshold},
+    },
+};
+
+/// A trace: its id, and what came with the span's parent.
+pub(super) struct Trace<'a> {
+    id: TraceId,
+    parent: &'a SpanContext,
+    pub(super) ot: Ot<'a>,
+}
+
+impl<'a> Trace<'a> {
+    #[inline]
+    pub(super) fn new(id: TraceId, parent: &'a SpanContext) -> Self {
+        Self { id, parent, ot: Ot::of(parent.trace_state()) }
+    }
+
+    pub(super) fn id(&self) -> TraceId {
+        self.id
+    }
+
+    pub(super) fn parent(&self) -> &'a SpanContext {
+        self.parent
+    }
+
+    /// Its `tracestate` from here on, with this threshold in place of the one that it came with.
+    #[inline]
+    pub(super) fn state(&self, threshold: Option<Threshold>) -> TraceState {
+        self.ot.write(self.parent.trace_state(), threshold)
+    }
+
+    #[inline]
+    pub(super) fn randomness(&self) -> Randomness {
+        self.ot.randomness().unwrap_or_else(|| Randomness::of_id(self.id))
+    }
+
+    /// Whether its id has to be taken for random, though nobody has said that it is.
+    #[inline]
+    fn is_presumed_random(&self) -> bool {
+        self.parent.is_valid()
+            && self.parent.trace_flags() & RANDOM != RANDOM
+            && self.ot.randomness().is_none()
+    }
+}
+
+/// Whether it was said that ids are taken for random.
+pub(super) struct Presumed(Once);
+
+impl Presumed {
+    pub(super) fn new() -> Self {
+        Self(Once::new())
+    }
+
+    /// Says so [the first time that it matters][migration].
+    ///
+    /// [migration]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/#migration-to-consistent-probability-samplers
+    #[inline]
+    pub(super) fn check(&self, trace: &Trace<'_>, threshold: Threshold) {
+        let matters = threshold != Threshold::KEEP_ALL && trace.is_presumed_random();
+        if matters && !self.0.is_completed() {
+            self.0.call_once(|| {
+                warn!(
+                    target: env!("CARGO_PKG_NAME"),
+                    "a ratio is applied to traces of callers that do not say that their ids are \
+                     random; if they are not, other shares than that are sampled"
+                );
+            });
+        }
+    }
+}
