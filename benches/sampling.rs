@@ -27,7 +27,7 @@ const HIGH: u128 = 0x0af7_6519_16cd_43dd_ffff_ffff_ffff_ffff;
 struct Case {
     name: &'static str,
     ours: SamplerBuilder,
-    theirs: Sampler,
+    theirs: Box<dyn ShouldSample>,
     /// Ours and theirs.
     ids: [u128; 2],
     parent: Option<TraceFlags>,
@@ -35,15 +35,18 @@ struct Case {
 
 fn cases() -> Vec<Case> {
     let new = SamplerBuilder::new;
-    let theirs = |root: Sampler| Sampler::ParentBased(Box::new(root));
-    let of = |name, ours, theirs| Case { name, ours, theirs, ids: [LOW; 2], parent: None };
+    let of = |name, ours, theirs| {
+        // The one with all branches; the enum's has none, and takes an invalid parent for one.
+        let theirs = Box::new(Sampler::parent_based(theirs));
+        Case { name, ours, theirs, ids: [LOW; 2], parent: None }
+    };
     let (sampled, not) = (TraceFlags::SAMPLED, TraceFlags::NOT_SAMPLED);
-    let on = || of("", new(), theirs(Sampler::AlwaysOn));
-    let ratio = |name, ours| of(name, ours, theirs(Sampler::TraceIdRatioBased(0.1)));
+    let on = || of("", new(), Sampler::AlwaysOn);
+    let ratio = |name, ours| of(name, ours, Sampler::TraceIdRatioBased(0.1));
     let limit = RateLimit::per_second(1e-6).with_burst(1);
     vec![
-        of("on", new(), theirs(Sampler::AlwaysOn)),
-        of("off", new().with_always_off(), theirs(Sampler::AlwaysOff)),
+        of("on", new(), Sampler::AlwaysOn),
+        of("off", new().with_always_off(), Sampler::AlwaysOff),
         Case { name: "sampled parent", parent: Some(sampled), ..on() },
         Case { name: "dropped parent", parent: Some(not), ..on() },
         Case { ids: [LOW, HIGH], ..ratio("ratio dropped", new().with_ratio(0.1)) },
@@ -60,11 +63,8 @@ fn cases() -> Vec<Case> {
 impl Case {
     /// The decision, to be made again and again.
     fn decision(&self, ours: bool) -> impl FnMut() + use<> {
-        let sampler: Box<dyn ShouldSample> = if ours {
-            Box::new(self.ours.clone().build().unwrap())
-        } else {
-            Box::new(self.theirs.clone())
-        };
+        let sampler: Box<dyn ShouldSample> =
+            if ours { Box::new(self.ours.clone().build().unwrap()) } else { self.theirs.clone() };
         let id = TraceId::from(self.ids[usize::from(!ours)]);
         let cx = match self.parent {
             None => Context::new(),

@@ -32,10 +32,10 @@ impl Received {
     /// What was received of this span's trace: with this very span, or with one that it descends
     /// from. Another remote span is neither.
     pub(super) fn of<'a>(cx: &'a Context, span: &SpanContext) -> Option<&'a Self> {
-        let (trace_id, span_id) = (span.trace_id(), span.span_id());
         let received = cx.get::<Self>()?;
         let (trace, remote) = received.of?;
-        (trace == trace_id && (remote == span_id || !span.is_remote())).then_some(received)
+        let is_this = remote == span.span_id() || !span.is_remote();
+        (trace == span.trace_id() && is_this).then_some(received)
     }
 
     /// What a caller has decided, or has not, beside the ids of its span.
@@ -95,16 +95,15 @@ impl Decision {
     }
 }
 
-/// Whether the caller has left it to others, and so to us, whether its trace is sampled.
+/// Whether the caller, whose span is the Context's, has left it to others, and so to us, whether
+/// its trace is sampled.
 #[cfg(feature = "sdk")]
 #[inline]
-pub(crate) fn is_undecided(parent_cx: &Context) -> bool {
-    let parent = parent_cx.span();
-    let parent = parent.span_context();
+pub(crate) fn is_undecided(parent_cx: &Context, parent: &SpanContext) -> bool {
     // A parent that is sampled, or one of this process, has been decided over.
     parent.is_remote()
         && !parent.is_sampled()
-        && Decision::of(parent_cx, parent) == Decision::Undecided
+        && Received::of(parent_cx, parent).is_some_and(|received| received.undecided)
 }
 
 /// The Context with a remote span in it, and what else was received.

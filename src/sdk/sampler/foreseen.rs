@@ -62,16 +62,15 @@ mod tests {
     use super::*;
     use crate::sdk::sampler::root::Decider;
 
-    const PLAN: Plan = Plan { followed: true, root: Decider::AlwaysOff };
-
     fn foreseen() -> Foreseen {
-        Foreseen { wants_attributes: false, follows_parents: true, by: By::Plan(PLAN) }
+        let plan = Plan::new(true, Decider::AlwaysOff);
+        Foreseen { wants_attributes: false, follows_parents: true, by: By::Plan(plan) }
     }
 
     #[test]
     fn what_is_foreseen_is_for_one_span_and_gone_whatever_happens() {
         let (first, second) = foreseen().hand_over(|| (By::take(), By::take()));
-        assert!(matches!(first, Some(By::Plan(PLAN))) && second.is_none());
+        assert!(matches!(first, Some(By::Plan(_))) && second.is_none());
 
         foreseen().hand_over(|| ());
         assert!(By::take().is_none());

@@ -42,7 +42,7 @@ impl Parent {
 /// Whether there is a parent, and one that has decided.
 #[inline]
 pub(super) fn is_to_follow(parent_cx: &Context, parent: &SpanContext) -> bool {
-    parent.is_valid() && !is_undecided(parent_cx)
+    parent.is_valid() && !is_undecided(parent_cx, parent)
 }
 
 impl Branches {

@@ -90,7 +90,7 @@ impl Settings {
         let Who::Ours(root) = *root else { return None };
         let is_all =
             rules.is_empty() && bucket.is_none() && !records && source.parent.branches.is_empty();
-        is_all.then_some(Plan { followed: source.parent.followed, root })
+        is_all.then(|| Plan::new(source.parent.followed, root))
     }
 
     /// What is decided over a span: by the rule that holds, or else as the parent says, or else by

@@ -17,7 +17,7 @@ use crate::{
     head::RequestHead,
     sdk::sampler::{
         SamplerBuilder,
-        asked::{Asked, nowhere},
+        asked::Asked,
         foreseen::{By, Foreseen},
         plan::Slot,
         settings::Settings,
@@ -144,6 +144,19 @@ impl Sampler {
     }
 }
 
+impl Shared {
+    /// By more than a plan. Apart, so that a plan is not slower for it.
+    #[inline(never)]
+    fn decide(&self, asked: &Asked<'_>) -> SamplingResult {
+        let Self { settings, presumed, .. } = self;
+        match By::take() {
+            None => settings.load().decide(asked, None, presumed),
+            Some(By::Settings(settings, ruling)) => settings.decide(asked, Some(ruling), presumed),
+            Some(By::Plan(plan)) => plan.decide(asked.parent_cx(), asked.trace_id(), presumed),
+        }
+    }
+}
+
 impl ShouldSample for Sampler {
     fn should_sample(
         &self,
@@ -154,17 +167,13 @@ impl ShouldSample for Sampler {
         attributes: &[KeyValue],
         links: &[Link],
     ) -> SamplingResult {
-        let Shared { plan, settings, presumed, .. } = &*self.0;
-        if let Some(plan) = plan.load() {
-            let parent_cx = parent_context.unwrap_or_else(|| nowhere());
-            return plan.decide(parent_cx, trace_id, presumed);
+        if let Some(plan) = self.0.plan.load()
+            && let Some(parent_cx) = parent_context
+        {
+            return plan.decide(parent_cx, trace_id, &self.0.presumed);
         }
         let asked = Asked::new(parent_context, trace_id, name, span_kind, attributes, links);
-        match By::take() {
-            None => settings.load().decide(&asked, None, presumed),
-            Some(By::Settings(settings, ruling)) => settings.decide(&asked, Some(ruling), presumed),
-            Some(By::Plan(plan)) => plan.decide(asked.parent_cx(), trace_id, presumed),
-        }
+        self.0.decide(&asked)
     }
 }
 
