@@ -17,16 +17,20 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
 use opentelemetry::{
-    Context as Cx,
+    Context as Cx, KeyValue, TraceId,
     propagation::TextMapPropagator,
-    trace::{SpanContext, TraceContextExt, TraceFlags, TraceState},
+    trace::{SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceState},
 };
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
-use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::InMemorySpanExporter};
+use opentelemetry_sdk::{
+    propagation::TraceContextPropagator,
+    trace::{InMemorySpanExporter, ShouldSample},
+};
 use tower::{Layer, Service, service_fn};
 use tower_telemetry::{
     ClientTraceLayer, Grpc, PropagationLayer, SamplerBuilder, Telemetry, TraceLayer,
     propagation::{Propagator, TraceContext},
+    sdk::sampler::{RateLimit, Rule},
     server::Verdict,
 };
 
@@ -160,6 +164,64 @@ fn a_request_allocates_what_its_span_needs() {
     ] {
         let allocations = over_bare(sampler, traceparent, 1);
         assert!(allocations <= most, "{name}: {allocations}");
+    }
+}
+
+#[test]
+fn a_request_that_a_rule_drops_allocates_what_any_dropped_one_does() {
+    let off = SamplerBuilder::new().with_always_off();
+    let rules = || {
+        SamplerBuilder::new()
+            .with_rule(Rule::keep().with_header("x-debug", "*").with_path("/admin/*"))
+            .with_rule(Rule::drop().with_path("/users/*"))
+    };
+    let limit = RateLimit::per_second(1e-6).with_burst(1);
+    for (name, sampler) in [
+        ("a rule", rules()),
+        ("over parents", rules().with_rule(Rule::drop().with_parent_overruled())),
+        ("a limit", SamplerBuilder::new().with_rate_limit(limit)),
+        ("everything on record", rules().with_always_record()),
+    ] {
+        for traceparent in [None, Some(NOT_SAMPLED)] {
+            if traceparent.is_some() && name == "everything on record" {
+                continue;
+            }
+            let any = over_bare(&off, traceparent, 1);
+            assert_eq!(over_bare(&sampler, traceparent, 1), any, "{name}, {traceparent:?}");
+        }
+    }
+}
+
+/// The last of these is what OpenTelemetry's `TraceState` is made of: a list, a key and a value.
+#[test]
+fn a_decision_allocates_nothing_but_the_state_that_says_it() {
+    let new = SamplerBuilder::new;
+    let (low, high) = (TraceId::from(1), TraceId::from(u128::MAX));
+    for (name, builder, id, traceparent, most) in [
+        ("on", new(), low, None, 0),
+        ("off", new().with_always_off(), low, None, 0),
+        ("parent", new(), low, Some(SAMPLED), 0),
+        ("dropped parent", new(), low, Some(NOT_SAMPLED), 0),
+        ("ratio", new().with_ratio(0.1), low, None, 0),
+        ("older ratio", new().with_trace_id_ratio(0.1), low, None, 0),
+        ("rule", new().with_rule(Rule::drop().with_path("/*")), low, None, 0),
+        ("limit", new().with_rate_limit(RateLimit::per_second(1e9)), low, None, 0),
+        ("always record", new().with_ratio(0.1).with_always_record(), low, None, 0),
+        ("sampled ratio", new().with_ratio(0.1), high, None, 3),
+    ] {
+        let sampler = builder.build().unwrap();
+        let headers = traceparent.map(|value| ("traceparent", value));
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let headers: HeaderMap = headers.collect();
+        let cx = Propagator::new(TraceContext::new()).extract(&Cx::new(), &headers);
+        let attributes = [KeyValue::new("url.path", "/healthz")];
+        let decide =
+            || sampler.should_sample(Some(&cx), id, "GET", &SpanKind::Server, &attributes, &[]);
+        // What is made once for a thread is made by the first.
+        drop(decide());
+        assert_eq!(measure(|| drop(decide())).count_total, most, "{name}");
     }
 }
 

@@ -78,14 +78,16 @@ impl<'a> Ot<'a> {
     }
 
     fn rewrite(&self, state: &TraceState, threshold: Option<Threshold>) -> TraceState {
-        let others = pairs(self.list).filter(|(key, _)| *key != Some("th"));
         let mut list = String::with_capacity(self.list.len() + ";th:".len() + 14);
-        for (key, value) in others {
-            push(&mut list, key.unwrap_or_default(), value);
+        for (key, value) in pairs(self.list) {
+            if let Some(key) = key.filter(|key| *key != "th") {
+                push(&mut list, key, value);
+            }
         }
         let length = list.len();
         if let Some(threshold) = threshold {
-            push(&mut list, "th", &threshold.to_string());
+            push(&mut list, "th", "");
+            list.extend(threshold.digits());
         }
         if list.len() > LONGEST {
             list.truncate(length);
