@@ -24,8 +24,8 @@ macro_rules! inner_accessors {
 
 /// A [`ResourceBuilder`] with name and version of the package that calls it.
 ///
-/// They are the `CARGO_PKG_NAME` and `CARGO_PKG_VERSION` of the crate that the call is in, yours, and
-/// become `service.name` and `service.version` where neither code nor environment has them: see
+/// They are the `CARGO_PKG_NAME` and `CARGO_PKG_VERSION` of the crate that the call is in, yours,
+/// and become `service.name` and `service.version` where nobody else has said them: see
 /// [`ResourceBuilder::with_package`]. A crate that several programs share should leave it to them.
 ///
 /// ```

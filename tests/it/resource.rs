@@ -1,10 +1,12 @@
-//! Who sends the telemetry: what is said of it by default, by detectors, by the environment, by code.
+//! Who sends the telemetry: what is said of it by default, by detectors, by the environment, by
+//! code.
 
 use std::{
     collections::BTreeMap,
-    panic,
+    env, io, panic,
+    process::Command,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -281,6 +283,61 @@ fn one_foreign_schema_url_leaves_the_resource_with_none_and_with_all_attributes(
     }
 }
 
+/// Set where the test below is the one in a process of its own, which has no other that logs.
+const CHILD: &str = "TOWER_TELEMETRY_RESOURCE_TEST_IS_CHILD";
+
+#[test]
+#[expect(clippy::print_stdout, reason = "it is how the child answers")]
+fn what_becomes_of_a_foreign_detector_is_logged_once() {
+    if env::var_os(CHILD).is_some() {
+        let lines = Arc::new(Mutex::new(Vec::<u8>::new()));
+        let written = Arc::clone(&lines);
+        let subscriber = tracing_subscriber::fmt()
+            .without_time()
+            .with_ansi(false)
+            .with_writer(move || Lines(Arc::clone(&written)))
+            .finish();
+        let foreign = || Finds {
+            attributes: vec![KeyValue::new("a", "1")],
+            schema_url: "https://example.com/\u{1b}[2J",
+        };
+        let builder = ResourceBuilder::new()
+            .with_detector(Panics)
+            .with_detector(foreign())
+            .with_detector(foreign());
+        tracing::subscriber::with_default(subscriber, || of(builder, []));
+        let lines = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+        lines.lines().for_each(|line| println!("\nlogged: {}", line.trim()));
+        return;
+    }
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .arg("resource::what_becomes_of_a_foreign_detector_is_logged_once")
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(child.stdout).unwrap();
+    let logged: Vec<_> =
+        printed.lines().filter_map(|line| line.strip_prefix("logged: WARN ")).collect();
+    let [panicked, under] = &logged[..] else { panic!("{printed}") };
+    assert!(panicked.starts_with("tower-telemetry: resource detector it::resource::Panics"));
+    assert!(panicked.ends_with("panicked; it was left out"), "{panicked}");
+    assert!(under.contains("schema URL https://example.com/\\u{1b}[2J; the"), "{under}");
+}
+
+/// Where the log is written.
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[test]
 fn what_the_sdk_says_of_itself_only_code_can_change() {
     let sdk = ["telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version"];
@@ -421,7 +478,7 @@ fn the_resource_and_its_schema_url_go_out_with_the_spans() {
     assert_eq!(sent.schema_url, SCHEMA_URL);
     let keys = sent.resource.as_ref().unwrap().attributes.iter().map(|pair| &*pair.key);
     let keys: Vec<_> = keys.collect();
-    for (key, _) in telemetry.resource().iter() {
+    for (key, _) in telemetry.resource() {
         assert_eq!(keys.iter().filter(|sent| **sent == key.as_str()).count(), 1, "{key}");
     }
     assert!(telemetry.resource().get(&Key::new("os.type")).is_some());

@@ -59,25 +59,25 @@ const DISTRO_VERSION: &str = "telemetry.distro.version";
 ///
 /// Where the program runs is found out by detectors. None is asked by default; each has a method
 /// here, [`with_all_detectors`](Self::with_all_detectors) asks all of ours, and
-/// [`with_detector`](Self::with_detector) one of anybody's. They look when the resource is built, in
-/// the order in which they were asked for, and **of two that find the same attribute the later one
-/// counts**. Among ours no two do.
+/// [`with_detector`](Self::with_detector) one of anybody's. They look when the resource is built,
+/// in the order in which they were asked for, and **of two that find the same attribute the later
+/// one counts**. Among ours no two do.
 ///
-/// Ours read files and variables, and nothing else: none starts a process or asks the network.
-/// Of a file they read at most 1 MiB, and what is no regular file they do not open. What they do not
+/// Ours read files and variables, and nothing else: none starts a process or asks the network. Of a
+/// file they read at most 1 MiB, and what is no regular file they do not open. What they do not
 /// find is absent, and so is what cannot be meant: a value with control characters in it, or one of
 /// more than 4096 bytes. [A detector that finds nothing is no error][no error].
 ///
-/// Variables are those of [`with_environment`](crate::TelemetryBuilder::with_environment) where that
-/// was called; files are always the machine's.
+/// Variables are those of [`with_environment`](crate::TelemetryBuilder::with_environment) where
+/// that was called; files are always the machine's.
 ///
 /// # Schema URL
 ///
-/// The resource carries [`SCHEMA_URL`], which is that of the attributes here and of our detectors. A
-/// foreign detector without a schema URL, with the same one or without any attribute changes nothing
-/// about that. One that has found something under another schema URL makes for a resource that has all
-/// the attributes and [no schema URL][merge], since none would be true; it is logged, and never an
-/// error.
+/// The resource carries [`SCHEMA_URL`](crate::SCHEMA_URL), which is that of the attributes here and
+/// of our detectors. A foreign detector without a schema URL, with the same one or without any
+/// attribute changes nothing about that. One that has found something under another schema URL
+/// makes for a resource that has all the attributes and [no schema URL][merge], since none would be
+/// true; it is logged, and never an error.
 ///
 /// [unknown]: https://opentelemetry.io/docs/specs/semconv/resource/#service
 /// [instance]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/service/
@@ -122,9 +122,9 @@ impl ResourceBuilder {
         self.with_attribute(SERVICE_VERSION, version.into())
     }
 
-    /// Sets `service.instance.id`, which [must be another one][unique] for each instance of a service
-    /// that runs at the same time. An empty one is an error of [`build`](Self::build). Default: a
-    /// random UUID each time a resource is built, or what
+    /// Sets `service.instance.id`, which [must be another one][unique] for each instance of a
+    /// service that runs at the same time. An empty one is an error of [`build`](Self::build).
+    /// Default: a random UUID each time a resource is built, or what
     /// [Kubernetes](Self::with_kubernetes_detector) says.
     ///
     /// ```
@@ -146,8 +146,8 @@ impl ResourceBuilder {
         self.with_attribute(SERVICE_INSTANCE_ID, id.into())
     }
 
-    /// Sets [`deployment.environment.name`][name]: `production`, `staging`, `test`, `development` or
-    /// what else it is called. Default: none.
+    /// Sets [`deployment.environment.name`][name]: `production`, `staging`, `test`, `development`
+    /// or what else it is called. Default: none.
     ///
     /// ```
     /// use tower_telemetry::ResourceBuilder;
@@ -164,8 +164,9 @@ impl ResourceBuilder {
     }
 
     /// Sets the `service.name` and the `service.version` that count where neither code nor
-    /// environment has one. Default: `unknown_service:` and the executable's name, and no version.
-    /// An empty name is an error of [`build`](Self::build); an empty version is none.
+    /// environment nor a detector has one. Default: `unknown_service:` and the executable's name,
+    /// and no version. An empty name is an error of [`build`](Self::build); an empty version is
+    /// none.
     ///
     /// [`package_resource!`](crate::package_resource) does it for your own package.
     ///
@@ -211,22 +212,22 @@ impl ResourceBuilder {
     pub(crate) fn resolve(self, env: &mut Env) -> Result<Resource, BuildError> {
         self.check()?;
         let process = ThisProcess::new();
-        let mut resource = Attributes::default();
-        resource.extend(defaults(&process, self.package));
+        // Later ones win.
+        let mut said: Vec<KeyValue> = defaults(&process, self.package).collect();
         let found = Detected::by(&self.detectors, &System::new(env, process));
-        resource.extend(found.attributes);
+        said.extend(found.attributes);
         let sdk = TelemetryResourceDetector.detect();
-        resource.extend(sdk.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
-        resource.extend(from_env::attributes(env));
-        resource.extend(self.attributes);
-        resource.name_distribution();
+        said.extend(sdk.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
+        said.extend(from_env::attributes(env));
+        said.extend(self.attributes);
+        let attributes = distribution(&said).into_iter().chain(said);
 
         let builder = Resource::builder_empty();
-        Ok(match found.schema_url {
-            Some(url) => builder.with_schema_url(resource.0, url),
-            None => builder.with_attributes(resource.0),
-        }
-        .build())
+        let builder = match found.schema_url {
+            Some(url) => builder.with_schema_url(attributes, url),
+            None => builder.with_attributes(attributes),
+        };
+        Ok(builder.build())
     }
 
     fn check(&self) -> Result<(), BuildError> {
@@ -252,23 +253,16 @@ impl ResourceBuilder {
     }
 }
 
-/// A resource in the making; later attributes win.
-#[derive(Default)]
-struct Attributes(Vec<KeyValue>);
-
-impl Attributes {
-    fn extend(&mut self, attributes: impl IntoIterator<Item = KeyValue>) {
-        self.0.extend(attributes);
+/// Who has put the SDK together: this crate, unless somebody has said who. Our version beside
+/// another's name would be nobody's.
+fn distribution(said: &[KeyValue]) -> Vec<KeyValue> {
+    if said.iter().any(|attribute| attribute.key.as_str() == DISTRO_NAME) {
+        return Vec::new();
     }
-
-    /// Says who has put the SDK together: whoever has said so, or else this crate. Our version
-    /// beside another's name would be nobody's.
-    fn name_distribution(&mut self) {
-        if self.0.iter().all(|attribute| attribute.key.as_str() != DISTRO_NAME) {
-            let version = KeyValue::new(DISTRO_VERSION, env!("CARGO_PKG_VERSION"));
-            self.0.splice(0..0, [KeyValue::new(DISTRO_NAME, env!("CARGO_PKG_NAME")), version]);
-        }
-    }
+    vec![
+        KeyValue::new(DISTRO_NAME, env!("CARGO_PKG_NAME")),
+        KeyValue::new(DISTRO_VERSION, env!("CARGO_PKG_VERSION")),
+    ]
 }
 
 fn defaults(process: &ThisProcess, package: Option<Package>) -> impl Iterator<Item = KeyValue> {

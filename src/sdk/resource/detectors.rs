@@ -27,8 +27,8 @@ impl ResourceBuilder {
     /// Asks all detectors below but for the [command line's](Self::with_command_line_detector):
     /// [host](Self::with_host_detector), [operating system](Self::with_os_detector),
     /// [process](Self::with_process_detector), [container](Self::with_container_detector),
-    /// [Kubernetes](Self::with_kubernetes_detector) and [cloud](Self::with_cloud_detector). Default:
-    /// none of them.
+    /// [Kubernetes](Self::with_kubernetes_detector) and [cloud](Self::with_cloud_detector).
+    /// Default: none of them.
     ///
     /// ```
     /// use tower_telemetry::{Telemetry, package_resource};
@@ -58,8 +58,8 @@ impl ResourceBuilder {
     /// | `host.arch` | `amd64`, `arm64`, `arm32`, `x86`, `ppc32`, `ppc64`, `s390x`, or what Rust calls it | what the program was built for |
     ///
     /// A container's `/etc/machine-id` is its image's, and the same wherever that runs, so there is
-    /// no `host.id` in a container. On macOS and Windows there is none either: it would take a process
-    /// or the registry.
+    /// no `host.id` in a container. On macOS and Windows there is none either: it would take a
+    /// process or the registry.
     ///
     /// ```
     /// use tower_telemetry::ResourceBuilder;
@@ -87,8 +87,8 @@ impl ResourceBuilder {
     /// | `os.build_id` | `BUILD_ID` | `/etc/os-release`, `/usr/lib/os-release`; or else `/proc/sys/kernel/osrelease` |
     ///
     /// On macOS they are `ProductName`, `ProductVersion` and `ProductBuildVersion` of
-    /// `/System/Library/CoreServices/SystemVersion.plist` or `ServerVersion.plist`. In a container it is
-    /// the system of the image, on the kernel of the host.
+    /// `/System/Library/CoreServices/SystemVersion.plist` or `ServerVersion.plist`. In a container
+    /// it is the system of the image, on the kernel of the host.
     ///
     /// ```
     /// use tower_telemetry::ResourceBuilder;
@@ -162,9 +162,9 @@ impl ResourceBuilder {
     /// | `container.id` | the id that Docker, Podman, containerd, CRI-O or ECS gave it | `/proc/self/cgroup`, or else `/proc/self/mountinfo` |
     ///
     /// A pod's sandbox is no container of yours, so what is mounted from there counts for nothing.
-    /// Under Kubernetes with cgroup v2 and a cgroup namespace of its own, as is the default of today, a
-    /// container cannot see its id: then there is none, and a collector finds it by `k8s.pod.uid` and
-    /// `k8s.container.name`.
+    /// Under Kubernetes with cgroup v2 and a cgroup namespace of its own, as is the default of
+    /// today, a container cannot see its id: then there is none, and a collector finds it by
+    /// `k8s.pod.uid` and `k8s.container.name`.
     ///
     /// ```
     /// use tower_telemetry::ResourceBuilder;
@@ -181,8 +181,8 @@ impl ResourceBuilder {
         self.with(Detector::Ours("container", container::detect))
     }
 
-    /// Asks for the place in [Kubernetes]. Default: not asked. Where `KUBERNETES_SERVICE_HOST` is not
-    /// set there is nothing to find.
+    /// Asks for the place in [Kubernetes]. Default: not asked. Where `KUBERNETES_SERVICE_HOST` is
+    /// not set there is nothing to find.
     ///
     /// | attribute | where it is read |
     /// |---|---|
@@ -196,8 +196,8 @@ impl ResourceBuilder {
     /// | `service.instance.id` | namespace, pod and container, with dots between |
     ///
     /// A variable is there if the pod's specification [has it so][downward]. The [instance's id] is
-    /// made only of a pod's name that a variable has: `HOSTNAME` may be that of a node, which several
-    /// pods share, and two instances must not have the same id.
+    /// made only of a pod's name that a variable has: `HOSTNAME` may be that of a node, which
+    /// several pods share, and two instances must not have the same id.
     ///
     /// ```
     /// use tower_telemetry::{ResourceBuilder, Telemetry};
@@ -259,10 +259,10 @@ impl ResourceBuilder {
     /// | | `azure.container_app.revision.name` | `CONTAINER_APP_REVISION` |
     /// | Fly | `cloud.region`, `fly.app.name` | `FLY_REGION`, `FLY_APP_NAME` |
     ///
-    /// An Azure function's `faas.name` and `cloud.resource_id` are [those of one function][azure] of an
-    /// app, so they belong on spans and are not here. Fly is none of the providers that the conventions
-    /// know, so its three words are ours. Those of Container Apps are what other SDKs' detectors write;
-    /// the conventions of [`SCHEMA_URL`] do not have them yet.
+    /// An Azure function's `faas.name` and `cloud.resource_id` are [those of one function][azure]
+    /// of an app, so they belong on spans and are not here. Fly is none of the providers that the
+    /// conventions know, so its three words are ours. Those of Container Apps are what other SDKs'
+    /// detectors write; the conventions of [`SCHEMA_URL`] do not have them yet.
     ///
     /// ```
     /// use tower_telemetry::{ResourceBuilder, Telemetry};
@@ -357,7 +357,10 @@ impl Detected {
     /// What a detector of somebody else's finds.
     fn take(&mut self, name: &str, detector: &dyn ResourceDetector) {
         let Some(resource) = contained(|| detector.detect()) else {
-            warn!(target: env!("CARGO_PKG_NAME"), "resource detector {name} panicked; it has found nothing");
+            warn!(
+                target: env!("CARGO_PKG_NAME"),
+                "resource detector {name} panicked; it was left out"
+            );
             return;
         };
         if let Some(url) = resource.schema_url()

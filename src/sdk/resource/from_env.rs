@@ -36,8 +36,8 @@ pub(super) fn attributes(env: &mut Env) -> Vec<KeyValue> {
 
 /// `key=value,key=value`, keys and values percent-encoded. [One error discards the whole][whole].
 ///
-/// A value's own `=` should have been encoded, too. It is taken as it is, as other SDKs do: what was
-/// meant is plain.
+/// A value's own `=` should have been encoded, too. It is taken as it is, as other SDKs do: what
+/// was meant is plain.
 ///
 /// [whole]: https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable
 fn parse(list: &str) -> Result<Vec<KeyValue>, &'static str> {

@@ -21,7 +21,8 @@ pub(crate) fn detect(system: &System<'_>) -> Vec<KeyValue> {
     found
 }
 
-/// The argument's beginning. What it means is for people to see, so a part of it is better than none.
+/// The argument's beginning. What it means is for people to see, so a part of it is better than
+/// none.
 fn cut(argument: &str) -> &str {
     let end = argument.floor_char_boundary(LONGEST);
     argument.get(..end).unwrap_or_default()

@@ -16,8 +16,8 @@ pub(crate) fn detect(system: &System<'_>) -> Vec<KeyValue> {
 /// The id of the container that the process is in.
 ///
 /// Its control group is named after it, in the first file or, where only the mounts show it, in the
-/// second. In a control group namespace of its own neither does: then some runtimes still mount files
-/// out of a directory that is.
+/// second. In a control group namespace of its own neither does: then some runtimes still mount
+/// files out of a directory that is.
 pub(super) fn id(system: &System<'_>) -> Option<String> {
     let groups = system.read("/proc/self/cgroup").unwrap_or_default();
     if let Some(id) = groups.lines().find_map(|line| of_group(line.splitn(3, ':').nth(2)?)) {
@@ -58,8 +58,8 @@ fn of_own_file<'a>(mount: &Mount<'a>) -> Option<&'a str> {
     after.split('/').next().filter(|id| is_id(id))
 }
 
-/// The id in the path of the file with the host's name. In a pod it is the sandbox's, whose name and
-/// network the containers share.
+/// The id in the path of the file with the host's name. In a pod it is the sandbox's, whose name
+/// and network the containers share.
 fn of_name<'a>(mount: &Mount<'a>) -> Option<&'a str> {
     if mount.point == "/etc/hostname" { of_directory(mount.root) } else { None }
 }

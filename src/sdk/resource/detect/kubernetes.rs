@@ -111,8 +111,8 @@ pub(super) struct Pod<'a> {
     pub(super) container: Option<&'a str>,
 }
 
-/// The kubelet mounts `…/pods/uid/etc-hosts`, and `…/pods/uid/containers/name/…` for the message that
-/// a container leaves when it ends. Other paths below `pods` may be those of other pods.
+/// The kubelet mounts `…/pods/uid/etc-hosts`, and `…/pods/uid/containers/name/…` for the message
+/// that a container leaves when it ends. Other paths below `pods` may be those of other pods.
 pub(super) fn of_mount<'a>(mount: &Mount<'a>) -> Option<Pod<'a>> {
     let (_, after) = mount.root.split_once("/pods/")?;
     let mut segments = after.split('/');

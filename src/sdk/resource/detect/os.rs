@@ -82,7 +82,8 @@ mod tests {
         World::new().process(ThisProcess { os, ..linux("/bin/shop") })
     }
 
-    const DEBIAN: &str = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\n\
+    const DEBIAN: &str = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n\
+                          NAME=\"Debian GNU/Linux\"\n\
                           VERSION_ID=\"12\"\nVERSION=\"12 (bookworm)\"\nID=debian\n";
 
     #[test]

@@ -42,7 +42,8 @@ fn app_service(system: &System<'_>, name: &str) -> Found {
     let group = system.variable("WEBSITE_RESOURCE_GROUP");
     let id = subscription(system).zip(group).map(|(subscription, group)| {
         format!(
-            "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Web/sites/{name}"
+            "/subscriptions/{subscription}/resourceGroups/{group}\
+             /providers/Microsoft.Web/sites/{name}"
         )
     });
     // A slash in one of them would make it the id of something else.

@@ -2,7 +2,8 @@
 
 use crate::sdk::resource::detect::{cloud::platform::on, kubernetes, system::System, value::Found};
 
-/// From the [contract with containers][contract]. Region and project are in the metadata server alone.
+/// From the [contract with containers][contract]. Region and project are in the metadata server
+/// alone.
 ///
 /// [contract]: https://cloud.google.com/run/docs/container-contract#env-vars
 pub(super) fn find(system: &System<'_>) -> Option<Found> {
