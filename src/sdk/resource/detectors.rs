@@ -162,9 +162,9 @@ impl ResourceBuilder {
     /// | `container.id` | the id that Docker, Podman, containerd, CRI-O or ECS gave it | `/proc/self/cgroup`, or else `/proc/self/mountinfo` |
     ///
     /// A pod's sandbox is no container of yours, so what is mounted from there counts for nothing.
-    /// Under Kubernetes with cgroup v2 and a cgroup namespace of its own, as is the default of
-    /// today, a container cannot see its id: then there is none, and a collector finds it by
-    /// `k8s.pod.uid` and `k8s.container.name`.
+    /// Under Kubernetes with cgroup v2, where a container has a cgroup namespace of its own,
+    /// containerd lets it see no id: then there is none, and a collector finds it by `k8s.pod.uid`
+    /// and `k8s.container.name`.
     ///
     /// ```
     /// use tower_telemetry::ResourceBuilder;
