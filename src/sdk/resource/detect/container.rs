@@ -28,18 +28,20 @@ pub(super) fn id(system: &System<'_>) -> Option<String> {
     let of_groups = || mounts(&text).filter(is_group).find_map(|mount| of_group(mount.root));
     let of_files = || mounts(&text).find_map(|mount| of_own_file(&mount));
     let of_shared = || mounts(&text).find_map(|mount| of_name(&mount));
-    let in_pod = kubernetes::is_inside(system) || mounts(&text).any(|mount| is_pods(&mount));
+    let in_pod = kubernetes::is_inside(system)
+        || mounts(&text).any(|mount| kubernetes::of_mount(&mount).is_some());
     let id = of_groups().or_else(of_files).or_else(|| if in_pod { None } else { of_shared() })?;
     Some(id.to_owned())
 }
 
 /// The id in a control group's path. Containers may be in containers; the innermost comes last.
 fn of_group(path: &str) -> Option<&str> {
+    let is_of_ecs = path.contains("/ecs/");
     path.rsplit('/').find_map(|segment| {
         let name = segment.strip_suffix(".scope").unwrap_or(segment);
         // `kubepods-pod42.slice:cri-containerd:id`
         let name = name.rsplit(':').next()?;
-        if is_id(name) || path.contains("/ecs/") && is_task(name) {
+        if is_id(name) || is_of_ecs && is_task(name) {
             return Some(name);
         }
         // `docker-id`, `cri-containerd-id`, `crio-id`, `libpod-id`; `crio-conmon-id` watches one.
@@ -68,11 +70,6 @@ fn of_name<'a>(mount: &Mount<'a>) -> Option<&'a str> {
 fn of_directory(path: &str) -> Option<&str> {
     let (directory, id) = path.split('/').zip(path.split('/').skip(1)).find(|(_, id)| is_id(id))?;
     (directory == "containers" || directory.ends_with("-containers")).then_some(id)
-}
-
-/// Whether this is a mount that only pods have.
-fn is_pods(mount: &Mount<'_>) -> bool {
-    kubernetes::of_mount(mount).is_some() || mount.root.contains("/sandboxes/")
 }
 
 fn is_id(text: &str) -> bool {
@@ -271,6 +268,8 @@ mod tests {
             "4:memory:/process_api/e447bd337ad8db620dc1860922d641e3\n",
             "0::/machine.slice/libpod_pod_ID.slice\n",
             "0::/docker/IDID\n",
+            "0::/ecs/0123456789abcdef0123456789abcdef-\n",
+            "0::/ecs/0123456789abcdef0123456789abcdef-1x\n",
             "0::/user.slice/0123456789abcdef0123456789abcdef-42\n",
             "ID\n0:ID\n",
         ] {

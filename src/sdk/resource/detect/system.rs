@@ -28,7 +28,6 @@ enum Files {
 }
 
 /// What a process knows of itself.
-#[derive(Debug)]
 pub(crate) struct ThisProcess {
     pub(crate) id: u32,
     pub(crate) executable: Option<PathBuf>,
@@ -182,6 +181,7 @@ pub(crate) mod tests {
     /// Files that no program would have written.
     pub(crate) fn hostile() -> Vec<Vec<u8>> {
         let lines = |line: &str| line.repeat(3 * LIMIT as usize / line.len()).into_bytes();
+        let one_line = |part: &str| part.repeat(LIMIT as usize / part.len()).into_bytes();
         vec![
             Vec::new(),
             b"\n".to_vec(),
@@ -189,9 +189,11 @@ pub(crate) mod tests {
             vec![0; 3000],
             vec![0xff; 3 * LIMIT as usize],
             (0..=255).cycle().take(100_000).collect(),
-            lines("/"),
+            one_line("/"),
+            one_line("/ecs/0123456789abcdef0123456789abcdef-/"),
+            one_line("/pods/containers/"),
+            one_line("-pod_"),
             lines(":/- \n"),
-            lines("pods/containers/"),
             lines("A=\"\\\n"),
             lines("<key>ProductName</key><string>"),
             lines("1 (x) ) "),
