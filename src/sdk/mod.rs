@@ -29,7 +29,7 @@
 //!         ResourceBuilder::new()
 //!             .with_service_name("shop")
 //!             .with_service_version("1.4.0")
-//!             .with_attribute("deployment.environment.name", "staging"),
+//!             .with_deployment_environment("staging"),
 //!     )
 //!     .with_sampler(SamplerBuilder::new().with_ratio(0.1))
 //!     .with_otlp(
@@ -51,8 +51,9 @@
 //!
 //! | variable | default | a bad value |
 //! |---|---|---|
-//! | `OTEL_SERVICE_NAME` | `unknown_service:` and the executable's name | – |
-//! | `OTEL_RESOURCE_ATTRIBUTES` | none | none of the attributes are used |
+//! | `OTEL_SERVICE_NAME` | `unknown_service:` and the executable's name, or the [package's](crate::package_resource) | – |
+//! | `OTEL_RESOURCE_ATTRIBUTES` | none | none of the attributes are used; of `telemetry.sdk.*`, that one is not |
+//! | `HOSTNAME`, `K8S_*`, `AWS_*`, … | those of a [detector that was asked for](ResourceBuilder#detectors) | it is absent, without a warning |
 //! | `OTEL_TRACES_SAMPLER` | `parentbased_always_on` | the default |
 //! | `OTEL_TRACES_SAMPLER_ARG` | `1.0` | the default |
 //! | `OTEL_PROPAGATORS` | `tracecontext,baggage`; see [`Propagator::named`](crate::propagation::Propagator::named) | the name that is not known is skipped |

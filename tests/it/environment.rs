@@ -46,7 +46,10 @@ fn the_resource_has_the_defaults() {
     assert_eq!(resource["telemetry.sdk.name"], "opentelemetry");
     assert_eq!(resource["telemetry.sdk.language"], "rust");
     assert_eq!(resource["telemetry.sdk.version"], "0.33.1");
-    assert_eq!(resource.len(), 4, "{resource:?}");
+    assert_eq!(resource["telemetry.distro.name"], "tower-telemetry");
+    assert_eq!(resource["telemetry.distro.version"], env!("CARGO_PKG_VERSION"));
+    assert!(resource.contains_key("service.instance.id"));
+    assert_eq!(resource.len(), 7, "{resource:?}");
     assert_eq!(telemetry.resource().schema_url(), Some(tower_telemetry::SCHEMA_URL));
 }
 

@@ -41,6 +41,7 @@ mod propagators;
 mod received;
 mod recorded;
 mod resend;
+mod resource;
 mod round_trips;
 mod routes;
 mod rules;

@@ -42,7 +42,10 @@ fn telemetry(service: &'static str, collector: &Collector) -> Telemetry {
     Telemetry::builder()
         .with_environment([("", ""); 0])
         .with_resource(
-            ResourceBuilder::new().with_service_name(service).with_service_version("1.2.3"),
+            ResourceBuilder::new()
+                .with_service_name(service)
+                .with_service_version("1.2.3")
+                .with_service_instance_id("0"),
         )
         .with_otlp(Otlp::new().with_endpoint(collector.url()))
         .build()
@@ -131,8 +134,11 @@ fn expected(
     let failed = attributes.contains_key("error.type");
     Received {
         resource: map([
+            ("service.instance.id", "0"),
             ("service.name", service),
             ("service.version", "1.2.3"),
+            ("telemetry.distro.name", "tower-telemetry"),
+            ("telemetry.distro.version", env!("CARGO_PKG_VERSION")),
             ("telemetry.sdk.language", "rust"),
             ("telemetry.sdk.name", "opentelemetry"),
             ("telemetry.sdk.version", "0.33.1"),

@@ -7,6 +7,10 @@ use crate::sdk::{env::Env, resource::builder::SERVICE_NAME};
 
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 const NAME: &str = "OTEL_SERVICE_NAME";
+/// Attributes that are [the SDK's to set][sdk], since it is one that exports and no other.
+///
+/// [sdk]: https://opentelemetry.io/docs/specs/semconv/resource/#telemetry-sdk
+pub(super) const OF_THE_SDK: &str = "telemetry.sdk.";
 
 /// The environment's attributes; `OTEL_SERVICE_NAME` comes last, since [it wins][name].
 ///
@@ -19,11 +23,21 @@ pub(super) fn attributes(env: &mut Env) -> Vec<KeyValue> {
             Vec::new()
         }),
     };
+    attributes.retain(|KeyValue { key, value, .. }| {
+        let is_free = !key.as_str().starts_with(OF_THE_SDK);
+        if !is_free {
+            env.warn(ATTRIBUTES, format!("{key}={value}"), "is the SDK's to say; it was not used");
+        }
+        is_free
+    });
     attributes.extend(env.get(NAME).map(|name| KeyValue::new(SERVICE_NAME, name)));
     attributes
 }
 
 /// `key=value,key=value`, keys and values percent-encoded. [One error discards the whole][whole].
+///
+/// A value's own `=` should have been encoded, too. It is taken as it is, as other SDKs do: what
+/// was meant is plain.
 ///
 /// [whole]: https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable
 fn parse(list: &str) -> Result<Vec<KeyValue>, &'static str> {
@@ -66,6 +80,18 @@ mod tests {
         let read = parse("a=b, c = d%20e%2Cf%3Dg ,h=i=j,k=,%C3%BC=%E2%82%AC,").unwrap();
         let expected = [("a", "b"), ("c", "d e,f=g"), ("h", "i=j"), ("k", ""), ("ü", "€")];
         assert_eq!(read, expected.map(|(key, value)| KeyValue::new(key, value)));
+    }
+
+    #[test]
+    fn the_sdks_own_attributes_are_not_the_environments_and_the_others_still_count() {
+        let list = "telemetry.sdk.name=other,a=b,telemetry.sdk.version=9";
+        let mut env = Env::fixed([(ATTRIBUTES.to_owned(), list.to_owned())].into());
+        assert_eq!(attributes(&mut env), [KeyValue::new("a", "b")]);
+        let warned: Vec<_> = env.into_warnings().iter().map(ToString::to_string).collect();
+        let expected = ["name=other", "version=9"].map(|pair| {
+            format!("{ATTRIBUTES} is `telemetry.sdk.{pair}`: is the SDK's to say; it was not used")
+        });
+        assert_eq!(warned, expected);
     }
 
     #[test]

@@ -45,6 +45,21 @@ fn the_two_sides_work_on_the_api_alone() {
     assert_eq!(response.headers()["traceparent"], TRACEPARENT);
 }
 
+/// The macro reads what is set where it is called: here, in another package than the crate's.
+#[cfg(feature = "sdk")]
+#[test]
+fn a_resource_is_named_after_the_package_that_asks_for_it() {
+    use tower_telemetry::{Telemetry, package_resource};
+
+    let telemetry = Telemetry::builder()
+        .with_resource(package_resource!())
+        .with_environment([("", ""); 0])
+        .build()
+        .unwrap();
+    let of = |key: &'static str| telemetry.resource().get(&key.into()).unwrap().to_string();
+    assert_eq!((of("service.name"), of("service.version")), ("features".into(), "0.0.0".into()));
+}
+
 /// Whoever sets an endpoint expects spans there, and learns what is missing.
 #[cfg(feature = "sdk")]
 #[test]
