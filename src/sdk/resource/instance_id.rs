@@ -1,5 +1,7 @@
 //! What tells one instance of a service from the others: a random UUID.
 
+use uuid::Builder;
+
 /// A new UUID of version 4, as the [conventions] recommend for `service.instance.id`. `None` if the
 /// system has nothing random to give.
 ///
@@ -10,40 +12,22 @@
 pub(super) fn random() -> Option<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).ok()?;
-    Some(version_4(u128::from_be_bytes(bytes)))
-}
-
-/// These bits, but for the six that say what kind of UUID it is.
-fn version_4(bits: u128) -> String {
-    let bits = bits & !(0xf << 76) | (0x4 << 76);
-    let bits = bits & !(0x3 << 62) | (0x2 << 62);
-    let hex = format!("{bits:032x}");
-    let mut uuid = String::with_capacity(36);
-    for (at, digit) in hex.chars().enumerate() {
-        if matches!(at, 8 | 12 | 16 | 20) {
-            uuid.push('-');
-        }
-        uuid.push(digit);
-    }
-    uuid
+    Some(Builder::from_random_bytes(bytes).into_uuid().to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::{Uuid, Variant, Version};
+
     use super::*;
 
     #[test]
-    fn version_and_variant_are_those_of_a_random_uuid_and_all_other_bits_are_random() {
-        assert_eq!(version_4(0), "00000000-0000-4000-8000-000000000000");
-        assert_eq!(version_4(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
-        assert_eq!(
-            version_4(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
-            "01234567-89ab-4def-8123-456789abcdef"
-        );
-    }
-
-    #[test]
-    fn no_two_are_the_same() {
-        assert_ne!(random().unwrap(), random().unwrap());
+    fn it_is_of_version_4_and_no_two_are_the_same() {
+        let (one, other) = (random().unwrap(), random().unwrap());
+        assert_ne!(one, other);
+        let uuid: Uuid = one.parse().unwrap();
+        assert_eq!(uuid.get_version(), Some(Version::Random));
+        assert_eq!(uuid.get_variant(), Variant::RFC4122);
+        assert_eq!(one, uuid.hyphenated().to_string());
     }
 }
