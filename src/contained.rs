@@ -1,4 +1,4 @@
-//! Where what is the user's may panic, and the request goes on.
+//! Where what is the user's may panic, and what it was asked for goes on.
 
 use std::{
     any::Any,
@@ -6,8 +6,8 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// Runs a user's function. If it panics, the panic hook has said so by the time it is caught here,
-/// and the request goes on without what the function would have done.
+/// Runs what is not ours. If it panics, the panic hook has said so by the time it is caught here,
+/// and the request, or whatever else it was for, goes on without it.
 pub(crate) fn contained<T>(hook: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(hook)).map_err(forget).ok()
 }

@@ -1,11 +1,6 @@
 //! The detectors that were asked for: by which method, in which order, and what becomes of theirs.
 
-use std::{
-    any::{Any, type_name},
-    fmt, mem,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{any::type_name, fmt, sync::Arc};
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::resource::ResourceDetector;
@@ -13,6 +8,7 @@ use tracing::warn;
 
 use crate::{
     SCHEMA_URL,
+    contained::contained,
     sdk::resource::{
         ResourceBuilder,
         builder::SERVICE_NAME,
@@ -380,17 +376,5 @@ impl Detected {
             !is_nobodys && !key.as_str().starts_with(OF_THE_SDK) && !key.as_str().is_empty()
         });
         self.attributes.extend(free.map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
-    }
-}
-
-/// Runs what is not ours. If it panics, the panic hook has said so by the time it is caught here.
-fn contained<T>(detect: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(detect)).map_err(forget).ok()
-}
-
-/// Lets go of what a panic carried, which may panic once more; what that carries is kept.
-fn forget(payload: Box<dyn Any + Send>) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(again);
     }
 }
