@@ -62,7 +62,7 @@ fn new() -> SamplerBuilder {
     SamplerBuilder::new()
 }
 
-/// Numbers that look random and are the same each time (SplitMix64).
+/// Numbers that look random and are the same each time (`SplitMix64`).
 fn numbers() -> impl Iterator<Item = u64> {
     let mut state = 0_u64;
     std::iter::from_fn(move || {
@@ -86,16 +86,16 @@ fn a_trace_at_the_threshold_is_sampled_and_one_below_is_not() {
     // The table of the specification: the digits, behind which all are zero.
     for (share, threshold, written) in [
         (1.0, 0, "ot=th:0"),
-        (0.5, 0x80_0000_0000_0000, "ot=th:8"),
-        (1.0 / 3.0, 0xaa_ab00_0000_0000, "ot=th:aaab"),
-        (0.25, 0xc0_0000_0000_0000, "ot=th:c"),
-        (0.1, 0xe6_6600_0000_0000, "ot=th:e666"),
-        (0.01, 0xfd_70a0_0000_0000, "ot=th:fd70a"),
-        (0.001, 0xff_be77_0000_0000, "ot=th:ffbe77"),
-        (1e-6, 0xff_ffef_3900_0000, "ot=th:ffffef39"),
+        (0.5, 0x0080_0000_0000_0000, "ot=th:8"),
+        (1.0 / 3.0, 0x00aa_ab00_0000_0000, "ot=th:aaab"),
+        (0.25, 0x00c0_0000_0000_0000, "ot=th:c"),
+        (0.1, 0x00e6_6600_0000_0000, "ot=th:e666"),
+        (0.01, 0x00fd_70a0_0000_0000, "ot=th:fd70a"),
+        (0.001, 0x00ff_be77_0000_0000, "ot=th:ffbe77"),
+        (1e-6, 0x00ff_ffef_3900_0000, "ot=th:ffffef39"),
     ] {
         let sampler = ratio(share);
-        for randomness in [threshold, 0xff_ffff_ffff_ffff] {
+        for randomness in [threshold, 0x00ff_ffff_ffff_ffff] {
             let expected = (RecordAndSample, written.to_owned());
             assert_eq!(root(&sampler, randomness), expected, "{share}: {randomness:x}");
         }
@@ -110,7 +110,7 @@ fn a_trace_at_the_threshold_is_sampled_and_one_below_is_not() {
             );
         }
     }
-    assert_eq!(root(&ratio(0.0), 0xff_ffff_ffff_ffff), (Drop, String::new()));
+    assert_eq!(root(&ratio(0.0), 0x00ff_ffff_ffff_ffff), (Drop, String::new()));
 }
 
 #[test]
@@ -190,7 +190,8 @@ fn the_older_arithmetic_is_the_sdks() {
 
 #[test]
 fn each_branch_below_a_parent_has_its_sampler() {
-    let builders: [(&str, fn(SamplerBuilder, SdkSampler) -> SamplerBuilder); 5] = [
+    type Branch = fn(SamplerBuilder, SdkSampler) -> SamplerBuilder;
+    let builders: [(&str, Branch); 5] = [
         ("none", |builder, _| builder),
         ("remote sampled", SamplerBuilder::with_remote_parent_sampled),
         ("remote not sampled", SamplerBuilder::with_remote_parent_not_sampled),
@@ -235,7 +236,7 @@ fn a_branch_may_be_a_sampler_with_a_ratio() {
         .with_remote_parent_not_sampled(own)
         .build()
         .unwrap();
-    let (low, high) = (id(0), id(0xff_ffff_ffff_ffff));
+    let (low, high) = (id(0), id(0x00ff_ffff_ffff_ffff));
     for sampled in [true, false] {
         for (id, expected) in [(low, (Drop, "a=1")), (high, (RecordAndSample, "ot=th:8,a=1"))] {
             let cx = below(From::There, sampled, &[("a", "1"), ("ot", "th:c")], id);
@@ -248,7 +249,7 @@ fn a_branch_may_be_a_sampler_with_a_ratio() {
 
 #[test]
 fn a_parents_threshold_is_kept_corrected_or_erased() {
-    const HALF: u64 = 0x80_0000_0000_0000;
+    const HALF: u64 = 0x0080_0000_0000_0000;
     let follows = new().build().unwrap();
     let on = new().without_parent().build().unwrap();
     let eighth = new().with_ratio(0.125).without_parent().build().unwrap();
@@ -295,7 +296,7 @@ fn a_parents_threshold_is_kept_corrected_or_erased() {
             "an eighth",
             &eighth,
             false,
-            0xe0_0000_0000_0000,
+            0x00e0_0000_0000_0000,
             "th:8;p:8",
             (RecordAndSample, "ot=p:8;th:e,a=1"),
         ),
@@ -362,7 +363,7 @@ fn a_limit_caps_what_is_decided_here_and_tells_no_share() {
 fn always_record_has_what_is_dropped_on_record() {
     let everything = new().with_ratio(0.5).with_always_record().build().unwrap();
     assert_eq!(root(&everything, 0), (RecordOnly, String::new()));
-    let high = 0xff_ffff_ffff_ffff;
+    let high = 0x00ff_ffff_ffff_ffff;
     assert_eq!(root(&everything, high), (RecordAndSample, "ot=th:8".to_owned()));
     let cx = below(From::There, false, &[], id(1));
     assert_eq!(ask(&everything, &cx, id(1)).decision, RecordOnly);
@@ -436,7 +437,7 @@ fn the_first_rule_that_holds_decides_and_a_parent_comes_before_unless_overruled(
         let result = sampler.should_sample(Some(&cx), id(randomness), "span", &kind, &[], &[]);
         (result.decision, result.trace_state.header())
     };
-    let high = 0xff_ffff_ffff_ffff;
+    let high = 0x00ff_ffff_ffff_ffff;
     assert_eq!(of(SpanKind::Client, high), (Drop, String::new()));
     assert_eq!(of(SpanKind::Internal, high), (RecordAndSample, "ot=th:8".to_owned()));
     assert_eq!(of(SpanKind::Internal, 0), (Drop, String::new()));
@@ -587,7 +588,7 @@ fn whoever_decides_during_a_change_finds_the_old_or_the_new() {
         done.store(true, Ordering::Relaxed);
         // Those that are late must see both, too.
         let mut change = 0;
-        while !threads.iter().all(|thread| thread.is_finished()) {
+        while !threads.iter().all(thread::ScopedJoinHandle::is_finished) {
             change += 1;
             sampler.replace(if change % 2 == 0 { off() } else { on() }).unwrap();
         }

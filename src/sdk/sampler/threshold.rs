@@ -155,7 +155,7 @@ mod tests {
             (1.0 / VALUES as f64, VALUES - 1),
             (2.0 / VALUES as f64, VALUES - 2),
             // 0.999: 0.001 × 2⁵⁶ is 0x00418937…, of which four digits count behind two zeros.
-            (0.999, 0x0041_8900_0000_00),
+            (0.999, 0x0000_4189_0000_0000),
             // 1 - 2⁻⁵³, the last number before 1, has eight values of 2⁵⁶ to spare.
             (1.0 - 1.0 / (1_u64 << 53) as f64, 8),
         ] {
@@ -173,7 +173,7 @@ mod tests {
             ("00", 0),
             ("8", VALUES / 2),
             ("08", VALUES / 32),
-            ("fd70a4", 0xfd70_a400_0000_00),
+            ("fd70a4", 0x00fd_70a4_0000_0000),
             ("ffffffffffffff", VALUES - 1),
             ("00000000000001", 1),
         ] {
@@ -188,13 +188,13 @@ mod tests {
         for digits in ["", "8", "0000000000000g", "FFFFFFFFFFFFFF", "+0000000000001"] {
             assert_eq!(Randomness::parse(digits), None, "{digits}");
         }
-        assert_eq!(Randomness::parse("6e6d1a75832a2f"), Some(Randomness(0x6e6d_1a75_832a_2f)));
+        assert_eq!(Randomness::parse("6e6d1a75832a2f"), Some(Randomness(0x006e_6d1a_7583_2a2f)));
     }
 
     #[test]
     fn the_randomness_is_the_right_half_of_the_id_without_its_first_byte() {
         let id = TraceId::from(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c);
-        assert_eq!(Randomness::of_id(id), Randomness(0x48eb_211c_8031_9c));
+        assert_eq!(Randomness::of_id(id), Randomness(0x0048_eb21_1c80_319c));
     }
 
     #[test]
