@@ -8,3 +8,4 @@
 
 pub(super) mod batch;
 pub(super) mod fan_out;
+pub mod tail;
