@@ -18,3 +18,5 @@ mod clock;
 mod counts;
 #[cfg(feature = "console")]
 pub(crate) mod printed;
+#[cfg(test)]
+mod tests;
