@@ -213,8 +213,8 @@ impl TelemetryBuilder {
         let resource = resource.resolve(&mut env)?;
         let sampler = sampler.unwrap_or_else(|| SamplerBuilder::from_env(&mut env)).build()?;
         let tail = tail_sampling.map(TailSampling::build).transpose()?;
-        // Here the sampler will be told to record always if there is tail sampling: only what is
-        // recorded can be kept. Until it can be told that, what it does not record is not kept.
+        // Tail sampling: here the sampler is to be told to record always, for only what is recorded
+        // can be kept. Until it can be told so, that is up to the one that was given.
         let propagator = propagators.unwrap_or_else(|| Ok(propagators::from_env(&mut env)))?;
         let limits = limits::from_env(&mut env);
         let batch = BatchSettings::from_env(&mut env);

@@ -322,10 +322,9 @@ fn what_ends_after_its_root_shares_its_fate() {
         let below = world.start("below", &late);
         end(&early);
         if fails {
-            fail(&root)
-        } else {
-            end(&root)
+            root.span().set_status(Status::error(""));
         }
+        end(&root);
         assert_eq!(world.counts().held_traces(), 0);
         fail(&late);
         // It has not even started when the root has ended.
@@ -802,10 +801,11 @@ proptest! {
         };
         let mut all: Vec<_> = trees.iter().map(open).collect();
         // They end in turns.
-        let mut turns = turns.into_iter();
-        while let Some(turn) = turns.next() {
+        for turn in turns {
             let (spans, order, _) = &mut all[turn.index(trees.len())];
-            order.next().map(|at| end(&spans[at]));
+            if let Some(at) = order.next() {
+                end(&spans[at]);
+            }
         }
         for (spans, order, _) in &mut all {
             order.for_each(|at| end(&spans[at]));
