@@ -448,7 +448,7 @@ fn huge_traces_from_four_threads_stay_within_the_bounds_and_add_up() {
             assert!(waiting <= 3 && decided <= 3 && known <= 2 * 3 * 50, "{known} are known");
             assert!(world.counts().held_spans() <= 3 * 50);
         }
-        kept + if at % 2 == 0 { world.fail(&root).len() } else { world.end(&root).len() }
+        kept + if at.is_multiple_of(2) { world.fail(&root).len() } else { world.end(&root).len() }
     };
     let kept: usize = thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
