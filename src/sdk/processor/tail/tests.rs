@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -10,14 +10,21 @@ use std::{
 };
 
 use opentelemetry::{
-    InstrumentationScope, SpanId, TraceFlags, TraceId,
-    trace::{SpanContext, SpanKind, Status, TraceState},
+    Context, InstrumentationScope, KeyValue, SpanId, TraceFlags, TraceId,
+    trace::{
+        Link, SpanContext, SpanKind, Status, TraceContextExt, TraceState, Tracer, TracerProvider,
+    },
 };
-use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{
+    SamplingDecision, SamplingResult, SdkTracer, SdkTracerProvider, ShouldSample,
+    SimpleSpanProcessor, SpanData, SpanEvents, SpanExporter, SpanLinks,
+};
 use proptest::prelude::*;
 
 use crate::sdk::processor::tail::{clock::Clock, holder::Holder};
 use crate::sdk::tail::{TailSampling, TailSamplingCounts};
+use crate::sdk::{SamplerBuilder, Telemetry};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Milliseconds are plenty for what nobody waits for.
@@ -493,6 +500,145 @@ fn ids_that_come_twice_are_accounted_for() {
     assert_eq!(world.end(&open), ids_of([&open]));
     assert_eq!(spans(world.counts()), [0, 4, 0, 3]);
     assert_eq!(world.holder.sizes(), [0; 3]);
+}
+
+/// Records everything and samples nothing.
+#[derive(Clone, Debug)]
+struct RecordsOnly;
+
+impl ShouldSample for RecordsOnly {
+    fn should_sample(
+        &self,
+        _: Option<&Context>,
+        _: TraceId,
+        _: &str,
+        _: &SpanKind,
+        _: &[KeyValue],
+        _: &[Link],
+    ) -> SamplingResult {
+        SamplingResult {
+            decision: SamplingDecision::RecordOnly,
+            attributes: Vec::new(),
+            trace_state: TraceState::NONE,
+        }
+    }
+}
+
+/// Opens a root, ends a child of it, and waits until that is both slow and old.
+fn hang(tracer: &SdkTracer, clock: &Clock) -> Context {
+    let root = Context::new().with_span(tracer.start("root"));
+    drop(tracer.start_with_context("child", &root));
+    clock.advance(2 * SECOND);
+    root
+}
+
+fn slow(clock: &Clock) -> TailSampling {
+    let sampling = TailSampling::new().with_slower_than(SECOND / 2).with_max_age(SECOND);
+    sampling.with_clock(clock.clone())
+}
+
+/// Exports the names. A shutdown does not make it forget them.
+#[derive(Clone, Debug, Default)]
+struct Names(Arc<Mutex<Vec<String>>>);
+
+impl Names {
+    fn get(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl SpanExporter for Names {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        assert!(batch.iter().all(|span| span.span_context.is_sampled()));
+        self.0.lock().unwrap().extend(batch.into_iter().map(|span| span.name.into_owned()));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_flush_and_a_shutdown_hand_on_what_is_slow_by_then() {
+    let clock = Clock::by_hand();
+    let exporter = Names::default();
+    let processor = slow(&clock).in_front_of(SimpleSpanProcessor::new(exporter.clone())).unwrap();
+    let watch = processor.watch();
+    let provider = SdkTracerProvider::builder()
+        .with_sampler(RecordsOnly)
+        .with_span_processor(processor)
+        .build();
+    let tracer = provider.tracer("test");
+    let first = hang(&tracer, &clock);
+    provider.force_flush().unwrap();
+    assert_eq!(exporter.get(), ["child"]);
+    drop(first);
+    let _second = hang(&tracer, &clock);
+    assert_eq!(watch.counts().kept_traces(), 1);
+    provider.shutdown().unwrap();
+    assert_eq!(watch.counts().kept_traces(), 2);
+    assert_eq!(exporter.get(), ["child", "root", "child"]);
+}
+
+#[test]
+fn a_telemetrys_flush_and_shutdown_hand_it_on_to_each_exporter_and_to_nobody_else() {
+    let clock = Clock::by_hand();
+    let exporters = [Names::default(), Names::default()];
+    let [one, another] = exporters.clone();
+    let raw = Names::default();
+    let telemetry = Telemetry::builder()
+        .with_environment([("", ""); 0])
+        .with_sampler(SamplerBuilder::new().with_root(RecordsOnly).without_parent())
+        .with_tail_sampling(slow(&clock))
+        .with_span_exporter(one)
+        .with_span_processor(SimpleSpanProcessor::new(raw.clone()))
+        .with_span_exporter(another)
+        .build()
+        .unwrap();
+    let tracer = telemetry.tracer_provider().tracer("test");
+    let first = hang(&tracer, &clock);
+    telemetry.force_flush().unwrap();
+    for exporter in &exporters {
+        assert_eq!(exporter.get(), ["child"]);
+    }
+    drop(first);
+    let second = hang(&tracer, &clock);
+    telemetry.shutdown(30 * SECOND).unwrap();
+    for exporter in &exporters {
+        assert_eq!(exporter.get(), ["child", "root", "child"]);
+    }
+    assert_eq!(raw.get(), [""; 0]);
+    drop(second);
+    let counts = telemetry.tail_sampling().unwrap();
+    assert_eq!((counts.kept_traces(), counts.kept_spans()), (2, 3));
+}
+
+#[test]
+fn a_start_hands_on_what_it_finds_too_old() {
+    let clock = Clock::by_hand();
+    let exporter = Names::default();
+    let telemetry = Telemetry::builder()
+        .with_environment([("", ""); 0])
+        .with_sampler(SamplerBuilder::new().with_root(RecordsOnly).without_parent())
+        .with_tail_sampling(slow(&clock))
+        .with_span_exporter(exporter.clone())
+        .build()
+        .unwrap();
+    let tracer = telemetry.tracer_provider().tracer("test");
+    let root = hang(&tracer, &clock);
+    // Of the same trace, so it is in the same shard.
+    let _child = tracer.start_with_context("another", &root);
+    assert_eq!(telemetry.tail_sampling().unwrap().kept_traces(), 1);
+    telemetry.force_flush().unwrap();
+    assert_eq!(exporter.get(), ["child"]);
+
+    let exporter = Names::default();
+    let processor = slow(&clock).in_front_of(SimpleSpanProcessor::new(exporter.clone())).unwrap();
+    let provider = SdkTracerProvider::builder()
+        .with_sampler(RecordsOnly)
+        .with_span_processor(processor)
+        .build();
+    let tracer = provider.tracer("test");
+    let root = hang(&tracer, &clock);
+    let _child = tracer.start_with_context("another", &root);
+    assert_eq!(exporter.get(), ["child"]);
 }
 
 /// Something that happens to spans of a few traces.
