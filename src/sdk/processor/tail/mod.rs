@@ -80,7 +80,8 @@
 //!
 //! Measured for a request with one of its own, both over the layers of this crate: 2.4 µs where
 //! neither span is recorded, 3.7 µs where both are, and 4.5 µs where both are held and dropped in the
-//! end. A span that is sampled costs nothing more, and takes no lock.
+//! end. A span that is held takes one of 16 locks when it starts and when it ends, by its trace id;
+//! nothing of yours runs under it. A span that is sampled costs nothing more, and takes none.
 //!
 //! A client span that is held takes about 1 KiB, and up to 2 KiB where it is the only one; what your
 //! hooks put on spans comes on top. A thousand requests of ten spans each, all open, hold 11 MB. The
