@@ -11,7 +11,7 @@ use crate::{
     instrumentation::Instrumentation,
     propagation::Propagator,
     sdk::{
-        ResourceBuilder, SamplerBuilder, Telemetry,
+        ResourceBuilder, Sampler, SamplerBuilder, Telemetry,
         destination::{self, Destination},
         env::Env,
         limits,
@@ -20,6 +20,7 @@ use crate::{
             fan_out::{FanOut, Handle},
         },
         propagators,
+        tail::TailSampling,
     },
 };
 
@@ -33,6 +34,7 @@ pub struct TelemetryBuilder {
     sampler: Option<SamplerBuilder>,
     propagators: Option<Result<Propagator, BuildError>>,
     destinations: Vec<Destination>,
+    tail_sampling: Option<TailSampling>,
     env: Env,
 }
 
@@ -110,8 +112,9 @@ impl TelemetryBuilder {
 
     /// Prints each trace as a tree.
     #[cfg(feature = "console")]
-    pub fn with_console(self, console: crate::sdk::export::ConsoleExporter) -> Self {
-        self.with_span_processor(console)
+    pub fn with_console(mut self, console: crate::sdk::export::ConsoleExporter) -> Self {
+        self.destinations.push(Destination::Console(console));
+        self
     }
 
     /// Exports with `exporter`, behind a batch processor.
@@ -131,9 +134,38 @@ impl TelemetryBuilder {
     }
 
     /// Hands spans to `processor`: when they start, and when they have ended, also those that
-    /// record without being sampled.
+    /// record without being sampled. [Tail sampling](Self::with_tail_sampling) takes none of them
+    /// away.
     pub fn with_span_processor<P: SpanProcessor + 'static>(mut self, processor: P) -> Self {
         self.destinations.push(Destination::processor(processor));
+        self
+    }
+
+    /// Keeps requests that the sampler has not chosen, once they have turned out to be worth it.
+    /// Default: none.
+    ///
+    /// So everything is recorded, as with
+    /// [`with_always_record`](SamplerBuilder::with_always_record), but for what a
+    /// [rule](crate::sdk::sampler::Rule::drop) drops.
+    ///
+    /// It holds spans in front of everything that exports or prints. What is
+    /// [handed to a processor](Self::with_span_processor) is handed on as before; a processor that
+    /// is to be behind it goes in with [`in_front_of`](TailSampling::in_front_of).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use tower_telemetry::{SamplerBuilder, Telemetry, sdk::tail::TailSampling};
+    ///
+    /// let telemetry = Telemetry::builder()
+    ///     .with_sampler(SamplerBuilder::new().with_ratio(0.01))
+    ///     .with_tail_sampling(TailSampling::new().with_slower_than(Duration::from_secs(1)))
+    ///     .build()?;
+    /// assert!(telemetry.tail_sampling().is_some());
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    pub fn with_tail_sampling(mut self, sampling: TailSampling) -> Self {
+        self.tail_sampling = Some(sampling);
         self
     }
 
@@ -167,8 +199,15 @@ impl TelemetryBuilder {
     /// A setting from code cannot be used, or an endpoint from the environment cannot. The error
     /// names setting and value; nothing has been started.
     pub fn build(self) -> Result<Telemetry, BuildError> {
-        let Self { service_name, mut resource, sampler, propagators, mut destinations, mut env } =
-            self;
+        let Self {
+            service_name,
+            mut resource,
+            sampler,
+            propagators,
+            mut destinations,
+            tail_sampling,
+            mut env,
+        } = self;
         if let Some(name) = service_name {
             resource = resource.with_service_name(name);
         }
@@ -176,7 +215,10 @@ impl TelemetryBuilder {
             destinations = destination::from_env(&mut env)?;
         }
         let resource = resource.resolve(&mut env)?;
-        let sampler = sampler.unwrap_or_else(|| SamplerBuilder::from_env(&mut env)).build()?;
+        let sampler = sampler.unwrap_or_else(|| SamplerBuilder::from_env(&mut env));
+        let tail = tail_sampling.map(TailSampling::build).transpose()?;
+        // Only what is recorded can be kept.
+        let sampler = Sampler::new(sampler, tail.is_some())?;
         let propagator = propagators.unwrap_or_else(|| Ok(propagators::from_env(&mut env)))?;
         let limits = limits::from_env(&mut env);
         let batch = BatchSettings::from_env(&mut env);
@@ -189,7 +231,7 @@ impl TelemetryBuilder {
 
         // All that can fail has not: from here on threads start.
         let members = ready.into_iter().map(|ready| ready.start(batch)).collect();
-        let fan_out = FanOut::new(members, &resource);
+        let fan_out = FanOut::new(members, tail, &resource);
         // The SDK looks into the process's environment by itself and logs what it finds wrong
         // there: that has been judged above, or is not the environment that was asked for.
         let provider = with_default(&Dispatch::none(), SdkTracerProvider::builder)

@@ -4,12 +4,17 @@ use std::{any::type_name, fmt, sync::Arc};
 
 use opentelemetry_sdk::trace::{SpanExporter, SpanProcessor};
 
+#[cfg(feature = "console")]
+use crate::sdk::export::ConsoleExporter;
 use crate::{
     error::BuildError,
     sdk::{
         env::Env,
         export::ledger::Ledger,
-        processor::{batch::BatchSettings, fan_out::Member},
+        processor::{
+            batch::BatchSettings,
+            fan_out::{Member, Stage},
+        },
     },
 };
 #[cfg(not(feature = "otlp-http"))]
@@ -20,12 +25,16 @@ pub(super) enum Destination {
     #[cfg(feature = "otlp-http")]
     Otlp(crate::sdk::export::Otlp),
     Exporter(Start),
+    #[cfg(feature = "console")]
+    Console(ConsoleExporter),
     Processor(&'static str, Box<dyn SpanProcessor>),
 }
 
 /// The same, with nothing left that can fail.
 pub(super) enum Ready {
     Exporter(Start),
+    #[cfg(feature = "console")]
+    Console(ConsoleExporter),
     Processor(&'static str, Box<dyn SpanProcessor>),
 }
 
@@ -61,6 +70,8 @@ impl Destination {
                 Ready::Exporter(Start::new(Arc::clone(&ledger), otlp.build(ledger)?))
             }
             Self::Exporter(start) => Ready::Exporter(start),
+            #[cfg(feature = "console")]
+            Self::Console(console) => Ready::Console(console),
             Self::Processor(name, processor) => Ready::Processor(name, processor),
         })
     }
@@ -71,11 +82,17 @@ impl Ready {
         match self {
             Self::Exporter(Start { ledger, start }) => Member {
                 name: ledger.exporter().to_owned(),
-                processor: start(batch, Arc::clone(&ledger)),
+                stage: Stage::Behind(start(batch, Arc::clone(&ledger))),
                 ledger: Some(ledger),
             },
+            #[cfg(feature = "console")]
+            Self::Console(console) => Member {
+                name: type_name::<ConsoleExporter>().to_owned(),
+                stage: Stage::Console(console),
+                ledger: None,
+            },
             Self::Processor(name, processor) => {
-                Member { name: name.to_owned(), processor, ledger: None }
+                Member { name: name.to_owned(), stage: Stage::Raw(processor), ledger: None }
             }
         }
     }
@@ -87,6 +104,8 @@ impl fmt::Debug for Destination {
             #[cfg(feature = "otlp-http")]
             Self::Otlp(otlp) => otlp.fmt(f),
             Self::Exporter(start) => f.write_str(start.ledger.exporter()),
+            #[cfg(feature = "console")]
+            Self::Console(console) => console.fmt(f),
             Self::Processor(name, _) => f.write_str(name),
         }
     }
@@ -125,9 +144,7 @@ fn by_name(name: &str) -> Result<Option<Destination>, &'static str> {
         #[cfg(not(feature = "otlp-http"))]
         "otlp" => Err("needs the feature `otlp-http` of tower-telemetry"),
         #[cfg(feature = "console")]
-        "console" => {
-            Ok(Some(Destination::processor(crate::sdk::export::ConsoleExporter::stdout())))
-        }
+        "console" => Ok(Some(Destination::Console(ConsoleExporter::stdout()))),
         #[cfg(not(feature = "console"))]
         "console" => Err("needs the feature `console` of tower-telemetry"),
         _ => Err("is no exporter of this version"),

@@ -83,6 +83,7 @@
 pub use self::{
     builder::TelemetryBuilder,
     error::ExportError,
+    processor::tail,
     resource::ResourceBuilder,
     sampler::{Sampler, SamplerBuilder},
     telemetry::Telemetry,

@@ -22,7 +22,10 @@ use crate::{
     propagation::Propagator,
     providers::Providers,
     scope::scope,
-    sdk::{ExportError, Sampler, TelemetryBuilder, processor::fan_out::FanOut},
+    sdk::{
+        ExportError, Sampler, TelemetryBuilder, processor::fan_out::FanOut,
+        tail::TailSamplingCounts,
+    },
     tracer::{Known, StartSpan, Started, TracerSource, Unstarted, started},
 };
 
@@ -130,6 +133,23 @@ impl Telemetry {
     /// ```
     pub fn destinations(&self) -> impl Iterator<Item = &str> {
         self.fan_out.names()
+    }
+
+    /// What [tail sampling](TelemetryBuilder::with_tail_sampling) has kept, discarded and given up so
+    /// far; `None` if there is none.
+    ///
+    /// ```
+    /// use tower_telemetry::{Telemetry, sdk::tail::TailSampling};
+    ///
+    /// let telemetry = Telemetry::builder().build()?;
+    /// assert!(telemetry.tail_sampling().is_none());
+    /// let telemetry = Telemetry::builder().with_tail_sampling(TailSampling::new()).build()?;
+    /// assert_eq!(telemetry.tail_sampling().unwrap().held_traces(), 0);
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn tail_sampling(&self) -> Option<TailSamplingCounts> {
+        self.fan_out.tail_counts()
     }
 
     /// Exports what has ended so far and waits for it, for at most 5 seconds. Blocks the thread.

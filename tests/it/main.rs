@@ -50,6 +50,7 @@ mod sampling;
 mod serving;
 mod settings;
 mod tables;
+mod tail_sampling;
 mod tower_http;
 mod trace_headers;
 mod tracing_world;

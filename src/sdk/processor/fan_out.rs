@@ -2,23 +2,31 @@
 
 use std::{
     mem,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use opentelemetry::Context;
+use opentelemetry::{
+    Context,
+    trace::{Span as _, TraceContextExt},
+};
 use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
     trace::{Span, SpanData, SpanProcessor},
 };
 
-use crate::sdk::{
-    error::Failure,
-    export::ledger::Ledger,
-    text::{count, plain},
+#[cfg(feature = "console")]
+use crate::sdk::{export::ConsoleExporter, processor::tail::printed};
+use crate::{
+    contained::contained,
+    sdk::{
+        error::Failure,
+        export::ledger::Ledger,
+        processor::tail::{TailSamplingCounts, holder::Holder},
+        text::{count, plain},
+    },
 };
 
 /// How long the SDK's batch processor lets a flush take.
@@ -33,6 +41,8 @@ const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 #[derive(Debug)]
 pub(crate) struct FanOut {
     members: Vec<Member>,
+    /// What stands in front of those that are [behind](Stage::Behind) it.
+    tail: Option<Holder>,
     state: Mutex<State>,
     /// Told whenever a job is done.
     done: Condvar,
@@ -52,9 +62,21 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) name: String,
-    pub(crate) processor: Box<dyn SpanProcessor>,
+    pub(crate) stage: Stage,
     /// The account of its exporter, if it is behind a processor of ours.
     pub(crate) ledger: Option<Arc<Ledger>>,
+}
+
+/// Where a processor stands, if there is tail sampling.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// It sees every span that records, as soon as it ends.
+    Raw(Box<dyn SpanProcessor>),
+    /// It sees what is sampled or kept.
+    Behind(Box<dyn SpanProcessor>),
+    /// So does the console, and prints what is kept at once as one tree.
+    #[cfg(feature = "console")]
+    Console(ConsoleExporter),
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -64,11 +86,20 @@ enum Job {
 }
 
 impl FanOut {
-    pub(crate) fn new(mut members: Vec<Member>, resource: &Resource) -> Arc<Self> {
+    pub(crate) fn new(
+        mut members: Vec<Member>,
+        tail: Option<Holder>,
+        resource: &Resource,
+    ) -> Arc<Self> {
         for member in &mut members {
-            member.processor.set_resource(resource);
+            member.set_resource(resource);
         }
-        Arc::new(Self { members, state: Mutex::default(), done: Condvar::new() })
+        Arc::new(Self { members, tail, state: Mutex::default(), done: Condvar::new() })
+    }
+
+    /// What tail sampling has done so far, if there is any.
+    pub(crate) fn tail_counts(&self) -> Option<TailSamplingCounts> {
+        self.tail.as_ref().map(Holder::counts)
     }
 
     /// What its processors are called.
@@ -139,6 +170,14 @@ impl FanOut {
         }]
     }
 
+    /// Hands on what tail sampling has kept.
+    fn keep(&self, spans: Vec<SpanData>) {
+        if !spans.is_empty() {
+            let behind = self.members.iter().filter(|member| !member.is_raw());
+            each(behind, spans, Member::keep);
+        }
+    }
+
     fn wait_while(
         &self,
         deadline: Instant,
@@ -158,17 +197,22 @@ impl FanOut {
     /// `timeout` is what the caller has called it.
     fn all(self: &Arc<Self>, job: Job, timeout: Duration, deadline: Instant) -> Vec<Failure> {
         let left = deadline.saturating_duration_since(Instant::now());
+        let released = Arc::new(self.tail.as_ref().map_or_else(Vec::new, |tail| match job {
+            Job::Flush => tail.age(),
+            Job::Shutdown => tail.close(),
+        }));
         let (done, results) = mpsc::channel();
         for at in 0..self.members.len() {
             let (fan_out, finished) = (Arc::clone(self), done.clone());
+            let spans = Arc::clone(&released);
             let work = move || {
-                let result = fan_out.members[at].does(job, left);
+                let result = fan_out.members[at].does(job, &spans, left);
                 // When the deadline has passed, nobody listens any more.
                 let _ = finished.send((at, result));
             };
             // A thread that cannot be had is a deadline that cannot be kept.
             if thread::Builder::new().spawn(work).is_err() {
-                let _ = done.send((at, self.members[at].does(job, left)));
+                let _ = done.send((at, self.members[at].does(job, &released, left)));
             }
         }
         drop(done);
@@ -192,13 +236,53 @@ impl FanOut {
 }
 
 impl Member {
-    fn does(&self, job: Job, timeout: Duration) -> OTelSdkResult {
+    fn processor(&self) -> &dyn SpanProcessor {
+        match &self.stage {
+            Stage::Raw(processor) | Stage::Behind(processor) => processor.as_ref(),
+            #[cfg(feature = "console")]
+            Stage::Console(console) => console,
+        }
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        match &mut self.stage {
+            Stage::Raw(processor) | Stage::Behind(processor) => processor.set_resource(resource),
+            #[cfg(feature = "console")]
+            Stage::Console(console) => SpanProcessor::set_resource(console, resource),
+        }
+    }
+
+    fn is_raw(&self) -> bool {
+        matches!(self.stage, Stage::Raw(_))
+    }
+
+    fn end(&self, span: SpanData) {
+        contained(|| self.processor().on_end(span));
+    }
+
+    /// Takes spans that tail sampling has held and kept.
+    fn keep(&self, spans: Vec<SpanData>) {
+        match &self.stage {
+            Stage::Raw(_) => {}
+            Stage::Behind(_) => spans.into_iter().for_each(|span| self.end(span)),
+            #[cfg(feature = "console")]
+            Stage::Console(console) => {
+                contained(|| printed::print(console, spans));
+            }
+        }
+    }
+
+    /// Takes what tail sampling has released for it, and does the job.
+    fn does(&self, job: Job, released: &[SpanData], timeout: Duration) -> OTelSdkResult {
+        if !released.is_empty() && !self.is_raw() {
+            self.keep(released.to_vec());
+        }
         let does = || match job {
-            Job::Flush => self.processor.force_flush(),
-            Job::Shutdown => self.processor.shutdown_with_timeout(timeout),
+            Job::Flush => self.processor().force_flush(),
+            Job::Shutdown => self.processor().shutdown_with_timeout(timeout),
         };
-        catch_unwind(AssertUnwindSafe(does))
-            .unwrap_or_else(|_| Err(OTelSdkError::InternalFailure("it panicked".to_owned())))
+        contained(does)
+            .unwrap_or_else(|| Err(OTelSdkError::InternalFailure("it panicked".to_owned())))
     }
 
     fn report(&self, job: Job, timeout: Duration, result: OTelSdkResult) -> Vec<Failure> {
@@ -230,25 +314,31 @@ impl Member {
 const DROPPED: &str =
     "dropped, for the queue was full, the exporter panicked, or they ended during the shutdown";
 
-/// The one processor that the provider knows.
+/// The one processor that the provider knows. When one of the members panics, neither the request
+/// whose span it was given nor the other members are to suffer for it.
 #[derive(Debug)]
 pub(crate) struct Handle(pub(crate) Arc<FanOut>);
 
 impl SpanProcessor for Handle {
     fn on_start(&self, span: &mut Span, cx: &Context) {
         for member in &self.0.members {
-            unharmed(|| member.processor.on_start(span, cx));
+            contained(|| member.processor().on_start(span, cx));
+        }
+        if let Some(tail) = &self.0.tail {
+            self.0.keep(tail.start(span.span_context(), cx.span().span_context()));
         }
     }
 
     fn on_end(&self, span: SpanData) {
-        let Some((last, others)) = self.0.members.split_last() else {
+        let members = &self.0.members;
+        let Some(tail) = self.0.tail.as_ref().filter(|_| !span.span_context.is_sampled()) else {
+            each(members.iter(), span, Member::end);
             return;
         };
-        for member in others {
-            unharmed(|| member.processor.on_end(span.clone()));
+        for member in members.iter().filter(|member| member.is_raw()) {
+            member.end(span.clone());
         }
-        unharmed(|| last.processor.on_end(span));
+        self.0.keep(tail.end(span));
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -263,10 +353,20 @@ impl SpanProcessor for Handle {
     fn set_resource(&mut self, _: &Resource) {}
 }
 
-/// A processor that panics has said so through the panic hook. The request whose span it was given,
-/// and the other processors, are not to suffer for it.
-fn unharmed(work: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(work));
+/// Gives each the same; the last one needs no copy of it.
+fn each<'a, T: Clone>(
+    members: impl Iterator<Item = &'a Member>,
+    given: T,
+    give: impl Fn(&Member, T),
+) {
+    let mut members = members.peekable();
+    while let Some(member) = members.next() {
+        if members.peek().is_none() {
+            give(member, given);
+            return;
+        }
+        give(member, given.clone());
+    }
 }
 
 /// For whoever asks the provider itself.

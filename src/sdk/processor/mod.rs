@@ -2,9 +2,11 @@
 //!
 //! A provider has one processor of ours, [`FanOut`], which hands each span to all that were asked
 //! for and shuts them down together, within one deadline. In front of every exporter is a
-//! [batch processor](batch).
+//! [batch processor](batch); in front of all of them together, if that was asked for, is
+//! [tail sampling](tail).
 //!
 //! [`FanOut`]: fan_out::FanOut
 
 pub(super) mod batch;
 pub(super) mod fan_out;
+pub mod tail;

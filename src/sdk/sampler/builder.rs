@@ -226,8 +226,8 @@ impl SamplerBuilder {
     /// What a [rule](Rule::drop) drops stays dropped, and so does all that is below it.
     ///
     /// Every request costs then what a sampled one does, but for its export. To export those that
-    /// have turned out to matter, see `TelemetryBuilder::with_tail_sampling`, which has no need of
-    /// this one.
+    /// have turned out to matter, see [`with_tail_sampling`](crate::TelemetryBuilder::with_tail_sampling),
+    /// which has no need of this one.
     ///
     /// [record]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#alwaysrecord
     pub fn with_always_record(mut self) -> Self {
