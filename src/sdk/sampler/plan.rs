@@ -67,6 +67,8 @@ impl Plan {
         }
     }
 
+    /// What is decided over a span. It is inlined, and the rarer half of it is not, since it takes
+    /// little more than a call does.
     #[inline(always)]
     pub(super) fn decide(
         self,
