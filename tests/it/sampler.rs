@@ -16,6 +16,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{
     Sampler as SdkSampler, SamplingDecision, SamplingResult, ShouldSample,
 };
+use proptest::prelude::*;
 use tower_telemetry::{
     SamplerBuilder,
     propagation::{B3, Propagator},
@@ -666,4 +667,54 @@ fn that_ids_are_taken_for_random_is_said_once_and_only_if_it_matters() {
         ask(&sampler, &below(From::There, true, &[], id(1)), id(1));
         assert_eq!(lines(), 1);
     });
+}
+
+/// Members as they may be, as they should be, and nearly so.
+fn member() -> impl Strategy<Value = String> {
+    let pair = prop_oneof![
+        "[a-z][a-z0-9]{0,8}:[A-Za-z0-9._-]{0,20}",
+        "rv:[0-9a-f]{14}",
+        "rv:[0-9a-f]{12,16}",
+        "th:[0-9a-f]{1,14}",
+        "th:[0-9A-Fg]{0,16}",
+        "[ -+\\--<>-~]{0,12}",
+    ];
+    prop::collection::vec(pair, 0..30).prop_map(|pairs| pairs.join(";"))
+}
+
+proptest! {
+    /// Whatever comes, what goes on is a member of the format with our threshold, or as it was.
+    #[test]
+    fn a_member_of_any_kind_harms_nothing(list in member(), number: u64, sampled: bool) {
+        let id = id(number >> 8);
+        let Ok(state) = TraceState::from_key_value([("a", "1"), ("ot", &list), ("b", "2")]) else {
+            return Ok(());
+        };
+        let flags = TraceFlags::NOT_SAMPLED.with_sampled(sampled);
+        let parent = SpanContext::new(id, SpanId::from(1), flags, true, state);
+        let cx = Context::new().with_remote_span_context(parent);
+        let independent = new().with_ratio(0.5).without_parent().build().unwrap();
+        for sampler in [independent, new().build().unwrap()] {
+            let result = ask(&sampler, &cx, id);
+            prop_assert_eq!(result.trace_state.get("a"), Some("1"));
+            prop_assert_eq!(result.trace_state.get("b"), Some("2"));
+            let written = result.trace_state.get("ot").unwrap_or_default();
+            prop_assert!(written.len() <= 256, "{}", written);
+            let of = |list: &str, wanted: &str| {
+                let pairs = list.split(';').map(str::to_owned);
+                pairs.filter(|pair| pair.starts_with(wanted)).collect::<Vec<_>>()
+            };
+            if written != list {
+                // All others stay, if it was a list; if it was none, there are none.
+                let others = |list: &str| {
+                    let mut pairs = of(list, "");
+                    pairs.retain(|pair| !pair.starts_with("th:") && !pair.is_empty());
+                    pairs
+                };
+                let kept = others(written);
+                prop_assert!(kept.is_empty() || kept == others(&list), "{} {}", list, written);
+                prop_assert!(of(written, "th:").len() <= 1);
+            }
+        }
+    }
 }
