@@ -21,7 +21,10 @@ use tower_telemetry::{
     server::Verdict,
 };
 
-use crate::support::headers::{SPAN, TRACE, lines, map};
+use crate::support::{
+    headers::{SPAN, TRACE, lines, map},
+    sdk::sampled_by,
+};
 
 /// What a handler sends on that has so many spans of its own, made with `tracer`.
 fn sent_on<T>(
@@ -57,17 +60,6 @@ fn flags(sent: &[String]) -> &str {
     &sent[0][sent[0].len() - 2..]
 }
 
-fn telemetry(sampler: SamplerBuilder) -> (Telemetry, InMemorySpanExporter) {
-    let exporter = InMemorySpanExporter::default();
-    let telemetry = Telemetry::builder()
-        .with_environment([("", ""); 0])
-        .with_sampler(sampler)
-        .with_span_processor(SimpleSpanProcessor::new(exporter.clone()))
-        .build()
-        .unwrap();
-    (telemetry, exporter)
-}
-
 #[test]
 fn the_random_flag_goes_on_whatever_becomes_of_the_spans() {
     for (sampler, received, expected) in [
@@ -79,7 +71,7 @@ fn the_random_flag_goes_on_whatever_becomes_of_the_spans() {
         (SamplerBuilder::new().with_always_off().without_parent(), "03", "02"),
         (SamplerBuilder::new().without_parent(), "02", "03"),
     ] {
-        let (telemetry, _) = telemetry(sampler);
+        let (telemetry, _) = sampled_by(sampler);
         let layer = TraceLayer::new().with_telemetry(&telemetry);
         let tracer = telemetry.tracer_provider().tracer("own");
         let parent = format!("00-{TRACE}-{SPAN}-{received}");
@@ -151,7 +143,7 @@ fn a_layers_own_propagator_decides_what_its_traces_say() {
         }
     }
 
-    let (telemetry, _) = telemetry(SamplerBuilder::new());
+    let (telemetry, _) = sampled_by(SamplerBuilder::new());
     let tracer = telemetry.tracer_provider().tracer("own");
     let layer = TraceLayer::new().with_telemetry(&telemetry);
     assert_eq!(flags(&sent_on(&layer, &tracer, 0, &[])), "03");
@@ -163,7 +155,7 @@ fn a_layers_own_propagator_decides_what_its_traces_say() {
 
 #[test]
 fn a_trace_that_begins_here_says_that_its_id_is_random_if_that_is_known() {
-    let (known, exporter) = telemetry(SamplerBuilder::new());
+    let (known, exporter) = sampled_by(SamplerBuilder::new());
     let tracer = known.tracer_provider().tracer("own");
     let layer = TraceLayer::new().with_telemetry(&known);
     for depth in 0..3 {
@@ -174,7 +166,7 @@ fn a_trace_that_begins_here_says_that_its_id_is_random_if_that_is_known() {
     assert!(spans.iter().filter(|span| span.span_kind == SpanKind::Server).all(|span| {
         span.name == "GET" && !span.attributes.is_empty() && span.end_time >= span.start_time
     }));
-    let (off, _) = telemetry(SamplerBuilder::new().with_always_off());
+    let (off, _) = sampled_by(SamplerBuilder::new().with_always_off());
     let layer = TraceLayer::new().with_telemetry(&off);
     assert_eq!(flags(&sent_on(&layer, &tracer, 0, &[])), "02");
 

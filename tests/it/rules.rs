@@ -16,27 +16,17 @@ use opentelemetry::{
     baggage::BaggageExt,
     trace::{FutureExt, SpanKind},
 };
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SimpleSpanProcessor, SpanData};
+use opentelemetry_sdk::trace::SpanData;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_telemetry::{
-    ClientTraceLayer, SamplerBuilder, Telemetry, TraceLayer,
+    ClientTraceLayer, SamplerBuilder, TraceLayer,
     client::UrlTemplate,
     sdk::sampler::{Candidate, Rule},
 };
 
-const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+use crate::support::sdk::sampled_by;
 
-/// A telemetry with these rules, where nothing else is sampled, and where its spans go.
-fn telemetry(sampler: SamplerBuilder) -> (Telemetry, InMemorySpanExporter) {
-    let exporter = InMemorySpanExporter::default();
-    let telemetry = Telemetry::builder()
-        .with_environment([("", ""); 0])
-        .with_sampler(sampler)
-        .with_span_processor(SimpleSpanProcessor::new(exporter.clone()))
-        .build()
-        .unwrap();
-    (telemetry, exporter)
-}
+const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 fn only(rule: Rule) -> SamplerBuilder {
     SamplerBuilder::new().with_always_off().with_rule(rule)
@@ -58,7 +48,7 @@ fn request(line: &str, header: Option<(&str, &str)>) -> Request<()> {
 
 /// The spans of one request through a server's layer.
 fn served(sampler: SamplerBuilder, request: Request<()>) -> Vec<SpanData> {
-    let (telemetry, exporter) = telemetry(sampler);
+    let (telemetry, exporter) = sampled_by(sampler);
     let mut service = TraceLayer::new().with_telemetry(&telemetry).layer(service_fn(ok));
     tokio_test::block_on(service.call(request)).unwrap();
     exporter.get_finished_spans().unwrap()
@@ -66,7 +56,7 @@ fn served(sampler: SamplerBuilder, request: Request<()>) -> Vec<SpanData> {
 
 /// The same through a client's.
 fn sent(sampler: SamplerBuilder, request: Request<()>) -> Vec<SpanData> {
-    let (telemetry, exporter) = telemetry(sampler);
+    let (telemetry, exporter) = sampled_by(sampler);
     let mut client = ClientTraceLayer::new().with_telemetry(&telemetry).layer(service_fn(ok));
     tokio_test::block_on(client.call(request)).unwrap();
     exporter.get_finished_spans().unwrap()
@@ -137,7 +127,7 @@ fn a_rule_sees_what_the_context_has() {
         candidate.parent_cx().baggage().get("tenant").is_some_and(|name| name.as_str() == "a")
     };
     for (tenant, expected) in [("a", 1), ("b", 0)] {
-        let (telemetry, exporter) = telemetry(only(Rule::keep().with_predicate(asked)));
+        let (telemetry, exporter) = sampled_by(only(Rule::keep().with_predicate(asked)));
         let cx = Context::new().with_baggage([KeyValue::new("tenant", tenant)]);
         let mut client = ClientTraceLayer::new().with_telemetry(&telemetry).layer(service_fn(ok));
         let sends = async move { client.call(request("GET http://a.example/", None)).await };
@@ -148,7 +138,7 @@ fn a_rule_sees_what_the_context_has() {
 
 #[tokio::test]
 async fn a_route_is_known_to_a_layer_on_the_router() {
-    let (telemetry, exporter) = telemetry(only(Rule::keep().with_route("/items/{id}")));
+    let (telemetry, exporter) = sampled_by(only(Rule::keep().with_route("/items/{id}")));
     let router = || Router::new().route("/items/{id}", get(|| async { "an item" }));
     let inside = router().layer(TraceLayer::new().with_telemetry(&telemetry));
     let around = TraceLayer::new().with_telemetry(&telemetry).layer(router());
@@ -193,7 +183,7 @@ fn what_is_below_a_dropped_request_is_dropped_also_if_everything_is_recorded() {
     for (path, expected) in [("GET /healthz", 0), ("GET /items", 2)] {
         recorded.store(0, Ordering::Relaxed);
         let sampler = only(rule.clone()).with_always_record();
-        let (telemetry, exporter) = telemetry(sampler);
+        let (telemetry, exporter) = sampled_by(sampler);
         let tracer = telemetry.tracer_provider().tracer("test");
         let count = Arc::clone(&recorded);
         let inner = service_fn(move |_: Request<()>| {
@@ -229,7 +219,7 @@ fn a_predicate_is_asked_once_for_a_span() {
 
 #[test]
 fn what_is_sampled_changes_while_it_serves() {
-    let (telemetry, exporter) = telemetry(SamplerBuilder::new().with_always_off());
+    let (telemetry, exporter) = sampled_by(SamplerBuilder::new().with_always_off());
     let mut service = TraceLayer::new().with_telemetry(&telemetry).layer(service_fn(ok));
     let mut spans = |line| {
         tokio_test::block_on(service.call(request(line, None))).unwrap();
@@ -250,7 +240,7 @@ fn what_is_sampled_changes_while_it_serves() {
 
 #[test]
 fn the_share_goes_along_to_whoever_is_called() {
-    let (telemetry, exporter) = telemetry(SamplerBuilder::new().with_ratio(1.0));
+    let (telemetry, exporter) = sampled_by(SamplerBuilder::new().with_ratio(1.0));
     let state = Arc::new(OnceLock::new());
     let received = Arc::clone(&state);
     let mut client = ClientTraceLayer::new().with_telemetry(&telemetry).layer(service_fn(

@@ -10,16 +10,14 @@ use std::{
 
 use http::{Request, Response};
 use opentelemetry::trace::Span as _;
-use opentelemetry_sdk::trace::{
-    InMemorySpanExporter, SamplingDecision, SdkTracerProvider, SimpleSpanProcessor, Span,
-};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SamplingDecision, SdkTracerProvider, Span};
 use tower::{Layer, Service, service_fn};
 use tower_telemetry::{SamplerBuilder, Telemetry, TelemetryBuilder, TraceLayer};
 
 use crate::support::{
     exchange::{exchange, response},
     recorder::{Described, attribute},
-    sdk::{Decides, Hooks},
+    sdk::{Decides, Hooks, sampled_by},
 };
 
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -28,13 +26,7 @@ const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-
 /// How many spans come of a request without a parent, with a sampled one and with one that is not.
 fn recorded(sampler: &SamplerBuilder) -> [usize; 3] {
     [None, Some(SAMPLED), Some(NOT_SAMPLED)].map(|traceparent| {
-        let exporter = InMemorySpanExporter::default();
-        let telemetry = Telemetry::builder()
-            .with_environment([("", ""); 0])
-            .with_sampler(sampler.clone())
-            .with_span_processor(SimpleSpanProcessor::new(exporter.clone()))
-            .build()
-            .unwrap();
+        let (telemetry, exporter) = sampled_by(sampler.clone());
         let inner = service_fn(|_: Request<()>| async {
             Ok::<_, Infallible>(Response::new(String::new()))
         });
@@ -114,13 +106,7 @@ fn a_ratio_keeps_about_its_share() {
     use opentelemetry::trace::{Tracer, TracerProvider};
 
     for ratio in [0.1, 0.7] {
-        let exporter = InMemorySpanExporter::default();
-        let telemetry = Telemetry::builder()
-            .with_environment([("", ""); 0])
-            .with_sampler(SamplerBuilder::new().with_ratio(ratio))
-            .with_span_processor(SimpleSpanProcessor::new(exporter.clone()))
-            .build()
-            .unwrap();
+        let (telemetry, exporter) = sampled_by(SamplerBuilder::new().with_ratio(ratio));
         let tracer = telemetry.tracer_provider().tracer("test");
         for _ in 0..10_000 {
             drop(tracer.start("span"));

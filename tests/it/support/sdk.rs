@@ -1,4 +1,4 @@
-//! A span processor and a sampler that do as they are told.
+//! A span processor and a sampler that do as they are told, and a telemetry with any sampler.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -8,8 +8,12 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{
     error::OTelSdkResult,
-    trace::{SamplingDecision, SamplingResult, ShouldSample, Span, SpanData, SpanProcessor},
+    trace::{
+        InMemorySpanExporter, SamplingDecision, SamplingResult, ShouldSample, SimpleSpanProcessor,
+        Span, SpanData, SpanProcessor,
+    },
 };
+use tower_telemetry::{SamplerBuilder, Telemetry};
 
 /// A processor that runs these, and nothing where there is none.
 #[derive(Default)]
@@ -52,6 +56,18 @@ impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Hooks")
     }
+}
+
+/// A telemetry with this sampler, and where the spans that it samples go, as soon as they end.
+pub(crate) fn sampled_by(sampler: SamplerBuilder) -> (Telemetry, InMemorySpanExporter) {
+    let exporter = InMemorySpanExporter::default();
+    let telemetry = Telemetry::builder()
+        .with_environment([("", ""); 0])
+        .with_sampler(sampler)
+        .with_span_processor(SimpleSpanProcessor::new(exporter.clone()))
+        .build()
+        .unwrap();
+    (telemetry, exporter)
 }
 
 /// A sampler that looks at name, kind and attributes, and then decides what was decided before.
