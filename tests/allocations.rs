@@ -1,7 +1,7 @@
 //! What a request allocates, over the bare service. In a binary of its own, with an allocator that
 //! counts.
 
-#![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
+#![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 use std::{
     convert::Infallible,
@@ -30,7 +30,10 @@ use tower::{Layer, Service, service_fn};
 use tower_telemetry::{
     ClientTraceLayer, Grpc, PropagationLayer, SamplerBuilder, Telemetry, TraceLayer,
     propagation::{Propagator, TraceContext},
-    sdk::sampler::{RateLimit, Rule},
+    sdk::{
+        sampler::{RateLimit, Rule},
+        tail::TailSampling,
+    },
     server::Verdict,
 };
 
@@ -539,4 +542,49 @@ fn a_flood_of_headers_allocates_no_more_than_what_is_kept_of_it() {
         // The span's.
         assert_eq!(of(name, value), 1, "{name}");
     }
+}
+
+/// Bytes that stay while a hundred requests are open, each of which has made so many of its own.
+fn held(of_clients: u32) -> u64 {
+    const REQUESTS: usize = 100;
+    let telemetry = Telemetry::builder()
+        .with_environment([("OTEL_TRACES_EXPORTER", "none")])
+        .with_sampler(SamplerBuilder::new().with_always_off())
+        .with_tail_sampling(TailSampling::new())
+        .build()
+        .unwrap();
+    let client = ClientTraceLayer::new().with_telemetry(&telemetry).layer(bare(0));
+    let server = service_fn(|_: Request<()>| {
+        let mut client = client.clone();
+        async move {
+            for _ in 0..of_clients {
+                client.call(outgoing()).await.unwrap();
+            }
+            future::pending::<Result<Response<Frames>, Infallible>>().await
+        }
+    });
+    let mut server = TraceLayer::new().with_telemetry(&telemetry).layer(server);
+    let mut open = Vec::with_capacity(REQUESTS);
+    let mut cx = Context::from_waker(Waker::noop());
+    let bytes = measure(|| {
+        for _ in 0..REQUESTS {
+            let mut serving = Box::pin(server.call(request(None)));
+            assert!(serving.as_mut().poll(&mut cx).is_pending());
+            open.push(serving);
+        }
+    })
+    .bytes_current;
+    let counts = telemetry.tail_sampling().unwrap();
+    let spans = REQUESTS as u64 * u64::from(of_clients);
+    assert_eq!((counts.held_traces(), counts.held_spans()), (REQUESTS as u64, spans));
+    u64::try_from(bytes).unwrap() / REQUESTS as u64
+}
+
+/// What the documentation of tail sampling says of memory.
+#[test]
+fn a_span_that_is_held_takes_about_a_kibibyte() {
+    let [none, one, ten] = [0, 1, 10].map(held);
+    println!("{none} bytes without, {} for one span, {} for ten", one - none, ten - none);
+    assert!(one - none <= 2048, "{}", one - none);
+    assert!((ten - none) / 10 <= 1280, "{}", ten - none);
 }
