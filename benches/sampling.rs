@@ -89,9 +89,10 @@ impl Case {
 
 fn main() {
     let arguments: Vec<_> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if let [name, whose, times] = &arguments[..] {
-        let case = cases().into_iter().find(|case| case.name == name);
-        let mut decision = case.unwrap().decision(whose == "ours");
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    if let [name, whose @ ("ours" | "theirs"), times] = &arguments[..] {
+        let case = cases().into_iter().find(|case| case.name == *name);
+        let mut decision = case.unwrap().decision(*whose == "ours");
         (0..times.parse::<u32>().unwrap()).for_each(|_| decision());
         return;
     }

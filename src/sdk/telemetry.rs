@@ -24,7 +24,7 @@ use crate::{
     scope::scope,
     sdk::{
         ExportError, Sampler, TelemetryBuilder, processor::fan_out::FanOut,
-        tail::TailSamplingCounts,
+        sampler::foreseen::DroppedByRule, tail::TailSamplingCounts,
     },
     tracer::{Known, StartSpan, Started, TracerSource, Unstarted, started},
 };
@@ -252,6 +252,12 @@ impl StartSpan for KnownTracer {
             request.describe(&mut builder);
         }
         let known = Known { follows_parents: foreseen.follows_parents, ..known };
-        foreseen.hand_over(|| started(&self.tracer, builder, parent_cx, known))
+        let marks = foreseen.marks;
+        let starts = || started(&self.tracer, builder, parent_cx, known);
+        let mut started = foreseen.hand_over(self.sampler.place(), starts);
+        if marks && started.fresh && !started.recording {
+            started.cx = DroppedByRule::mark(&started.cx);
+        }
+        started
     }
 }

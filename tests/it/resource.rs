@@ -373,9 +373,9 @@ fn a_distribution_is_ours_unless_another_names_itself_and_never_half_of_each() {
     assert_eq!(distribution(code.clone(), ""), [some("mine"), None]);
     let list = format!("{named},telemetry.distro.version=2");
     assert_eq!(distribution(ResourceBuilder::new(), &list), [some("other"), some("2")]);
-    let version = "telemetry.distro.version=9-patched";
-    let patched = [some("tower-telemetry"), some("9-patched")];
-    assert_eq!(distribution(ResourceBuilder::new(), version), patched);
+    // A version without a name is nobody's.
+    let version = "telemetry.distro.version=9";
+    assert_eq!(distribution(ResourceBuilder::new(), version), ours);
 }
 
 #[test]

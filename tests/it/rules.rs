@@ -7,6 +7,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{Router, body::Body, routing::get};
@@ -14,14 +15,17 @@ use http::{Extensions, Method, Request, Response};
 use opentelemetry::{
     Context, KeyValue,
     baggage::BaggageExt,
-    trace::{FutureExt, SpanKind},
+    trace::{FutureExt, SpanKind, Tracer, TracerProvider},
 };
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{InMemorySpanExporter, SdkTracer, SimpleSpanProcessor, Span, SpanData, SpanProcessor},
+};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_telemetry::{
-    ClientTraceLayer, SamplerBuilder, TraceLayer,
+    ClientTraceLayer, SamplerBuilder, Telemetry, TraceLayer,
     client::UrlTemplate,
-    sdk::sampler::{Candidate, Rule},
+    sdk::sampler::{Candidate, Rule, Sampler},
 };
 
 use crate::support::sdk::sampled_by;
@@ -176,7 +180,7 @@ fn health_checks_are_off_in_one_line() {
 
 #[test]
 fn what_is_below_a_dropped_request_is_dropped_also_if_everything_is_recorded() {
-    use opentelemetry::trace::{Span, Tracer, TracerProvider};
+    use opentelemetry::trace::Span;
 
     let rule = Rule::drop().with_path("/healthz");
     let recorded = Arc::new(AtomicU32::new(0));
@@ -236,6 +240,65 @@ fn what_is_sampled_changes_while_it_serves() {
     assert!(span.attributes.iter().any(|attribute| attribute.key.as_str() == "url.path"));
     telemetry.sampler().replace(SamplerBuilder::new()).unwrap();
     assert_eq!(spans("GET /items").len(), 1);
+}
+
+#[test]
+fn a_change_between_rule_and_span_changes_nothing_for_the_span() {
+    // It comes with the question itself, the latest that it can.
+    for later in [SamplerBuilder::new(), SamplerBuilder::new().with_rule(Rule::keep())] {
+        let sampler = Arc::new(OnceLock::<Sampler>::new());
+        let asked = Arc::clone(&sampler);
+        let next = later.clone();
+        let rule = Rule::drop().with_predicate(move |_| {
+            asked.get().unwrap().replace(next.clone()).unwrap();
+            true
+        });
+        let (telemetry, exporter) = sampled_by(SamplerBuilder::new().with_rule(rule));
+        assert!(sampler.set(telemetry.sampler().clone()).is_ok());
+        let mut service = TraceLayer::new().with_telemetry(&telemetry).layer(service_fn(ok));
+        tokio_test::block_on(service.call(request("GET /", None))).unwrap();
+        assert_eq!(exporter.get_finished_spans().unwrap().len(), 0, "{later}");
+        tokio_test::block_on(service.call(request("GET /", None))).unwrap();
+        assert_eq!(exporter.get_finished_spans().unwrap().len(), 1, "{later}");
+    }
+}
+
+#[test]
+fn another_providers_span_is_its_own_samplers() {
+    // A processor that starts one when ours starts.
+    let (drops, dropped) = sampled_by(SamplerBuilder::new().with_rule(Rule::drop()));
+    let other = drops.tracer_provider().tracer("other");
+    let exporter = InMemorySpanExporter::default();
+    let telemetry = Telemetry::builder()
+        .with_environment([("", ""); 0])
+        .with_span_processor(Starts(other))
+        .with_span_processor(SimpleSpanProcessor::new(exporter.clone()))
+        .build()
+        .unwrap();
+    let mut service = TraceLayer::new().with_telemetry(&telemetry).layer(service_fn(ok));
+    tokio_test::block_on(service.call(request("GET /", None))).unwrap();
+    assert_eq!(exporter.get_finished_spans().unwrap().len(), 1);
+    assert_eq!(dropped.get_finished_spans().unwrap().len(), 0);
+}
+
+/// Starts another span whenever one starts.
+#[derive(Debug)]
+struct Starts(SdkTracer);
+
+impl SpanProcessor for Starts {
+    fn on_start(&self, _: &mut Span, _: &Context) {
+        drop(self.0.build_with_context(self.0.span_builder("another"), &Context::new()));
+    }
+
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
 }
 
 #[test]

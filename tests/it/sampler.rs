@@ -256,7 +256,7 @@ fn a_parents_threshold_is_kept_corrected_or_erased() {
     let eighth = new().with_ratio(0.125).without_parent().build().unwrap();
     let limited = new()
         .without_parent()
-        .with_rate_limit(RateLimit::per_second(1e9).with_burst(1000))
+        .with_rate_limit(RateLimit::per_second(1e6).with_burst(1000))
         .build()
         .unwrap();
     for (name, sampler, sampled, randomness, state, expected) in [
@@ -361,6 +361,57 @@ fn a_limit_caps_what_is_decided_here_and_tells_no_share() {
 }
 
 #[test]
+fn a_limit_counts_what_a_rule_has_sampled_against_its_parent_and_not_what_the_parent_would_have() {
+    let sampler = new()
+        .with_rule(Rule::keep().with_parent_overruled())
+        .with_rate_limit(RateLimit::per_second(1e-6).with_burst(2))
+        .build()
+        .unwrap();
+    let sampled = |cx: &Context| {
+        (0..10).filter(|_| ask(&sampler, cx, id(1)).decision == RecordAndSample).count()
+    };
+    for from in [From::Here, From::There] {
+        assert_eq!(sampled(&below(from, true, &[], id(1))), 10);
+    }
+    assert_eq!(sampled(&below(From::There, false, &[], id(1))), 2);
+    assert_eq!(sampled(&below(From::Here, false, &[], id(1))), 0);
+    assert_eq!(sampled(&Context::new()), 0);
+}
+
+/// Samples the first it is asked about, and no other.
+#[derive(Debug, Default)]
+struct Once(AtomicBool);
+
+impl Clone for Once {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl ShouldSample for Once {
+    fn should_sample(
+        &self,
+        _: Option<&Context>,
+        _: TraceId,
+        _: &str,
+        _: &SpanKind,
+        _: &[KeyValue],
+        _: &[opentelemetry::trace::Link],
+    ) -> SamplingResult {
+        let decision = if self.0.swap(true, Ordering::Relaxed) { Drop } else { RecordAndSample };
+        SamplingResult { decision, attributes: Vec::new(), trace_state: TraceState::NONE }
+    }
+}
+
+#[test]
+fn a_change_of_something_else_leaves_a_sampler_of_the_users_as_it_is() {
+    let sampler = new().with_root(Once::default()).build().unwrap();
+    assert_eq!(root(&sampler, 0).0, RecordAndSample);
+    sampler.update(|sampler| sampler.with_rule(Rule::drop().with_path("/x"))).unwrap();
+    assert_eq!(root(&sampler, 0).0, Drop);
+}
+
+#[test]
 fn always_record_has_what_is_dropped_on_record() {
     let everything = new().with_ratio(0.5).with_always_record().build().unwrap();
     assert_eq!(root(&everything, 0), (RecordOnly, String::new()));
@@ -368,9 +419,9 @@ fn always_record_has_what_is_dropped_on_record() {
     assert_eq!(root(&everything, high), (RecordAndSample, "ot=th:8".to_owned()));
     let cx = below(From::There, false, &[], id(1));
     assert_eq!(ask(&everything, &cx, id(1)).decision, RecordOnly);
-    // A span of this process that does not record has none below it that does.
+    // Also below one that has ended, or that was never recorded.
     let cx = below(From::Here, false, &[], id(1));
-    assert_eq!(ask(&everything, &cx, id(1)).decision, Drop);
+    assert_eq!(ask(&everything, &cx, id(1)).decision, RecordOnly);
 
     let but = new().with_rule(Rule::drop()).with_always_record().build().unwrap();
     assert_eq!(root(&but, high).0, Drop);
@@ -564,34 +615,45 @@ fn a_change_is_all_at_once_and_for_every_clone() {
 
 #[test]
 fn whoever_decides_during_a_change_finds_the_old_or_the_new() {
-    // The rule and the root say the same in each of them, and never the same in both.
-    let on = || new().with_rule(Rule::keep().with_kind(SpanKind::Server)).with_ratio(1.0);
-    let off = || new().with_rule(Rule::drop().with_kind(SpanKind::Server)).with_always_off();
-    let sampler = on().build().unwrap();
+    // Each has another answer to a server's span and to one that is not; a rule of one with the root
+    // of another would make one that none of them has.
+    let of_servers = |rule: Rule| rule.with_kind(SpanKind::Server);
+    let settings = |at: usize| match at % 4 {
+        0 => new().with_always_off(),
+        1 => new().with_ratio(1.0),
+        2 => new().with_rule(of_servers(Rule::drop())).with_ratio(0.5),
+        _ => new().with_rule(of_servers(Rule::ratio(0.25))).with_always_on(),
+    };
+    let answer = |sampled: bool, state: &str| (sampled, state.to_owned());
+    let to_servers = [answer(false, ""), answer(true, "ot=th:0"), answer(true, "ot=th:c")];
+    let to_others =
+        [answer(false, ""), answer(true, "ot=th:0"), answer(true, "ot=th:8"), answer(true, "")];
+    let sampler = settings(0).build().unwrap();
     let done = AtomicBool::new(false);
-    // Of one set of settings a rule, of the other a root would make a third kind of answer here.
-    let asks = |sampler: &Sampler| {
-        let mut seen = [0_u32; 2];
-        while !done.load(Ordering::Relaxed) || seen.contains(&0) {
-            let result = root(sampler, 0);
-            match (result.0, result.1.as_str()) {
-                (RecordAndSample, "ot=th:0") => seen[0] += 1,
-                (Drop, "") => seen[1] += 1,
-                other => panic!("{other:?}"),
-            }
+    // Asks until all was seen, and for as long as there are changes.
+    let sees = |kind: &SpanKind, all: &[(bool, String)]| {
+        let high = id(0x00ff_ffff_ffff_ffff);
+        let mut seen = vec![false; all.len()];
+        while !done.load(Ordering::Relaxed) || seen.contains(&false) {
+            let result = sampler.should_sample(None, high, "span", kind, &[], &[]);
+            let answer = (result.decision == RecordAndSample, result.trace_state.header());
+            let at = all.iter().position(|one| *one == answer);
+            seen[at.unwrap_or_else(|| panic!("{answer:?} is of none of them"))] = true;
         }
     };
     thread::scope(|scope| {
-        let threads = [0, 1, 2].map(|_| scope.spawn(|| asks(&sampler)));
-        for change in 0..2_000 {
-            sampler.replace(if change % 2 == 0 { off() } else { on() }).unwrap();
-        }
-        done.store(true, Ordering::Relaxed);
-        // Those that are late must see both, too.
+        let threads = [
+            scope.spawn(|| sees(&SpanKind::Server, &to_servers)),
+            scope.spawn(|| sees(&SpanKind::Internal, &to_others)),
+        ];
         let mut change = 0;
         while !threads.iter().all(thread::ScopedJoinHandle::is_finished) {
+            sampler.replace(settings(change)).unwrap();
             change += 1;
-            sampler.replace(if change % 2 == 0 { off() } else { on() }).unwrap();
+            done.store(change > 4_000, Ordering::Relaxed);
+            if change % 16 == 0 {
+                thread::yield_now();
+            }
         }
     });
 }
@@ -654,6 +716,9 @@ fn that_ids_are_taken_for_random_is_said_once_and_only_if_it_matters() {
         ask(&sampler, &Context::new().with_remote_span_context(random), id(1));
         ask(&sampler, &below(From::There, true, &[("ot", "rv:00000000000001")], id(1)), id(1));
         ask(&sampler, &Context::new(), id(1));
+        ask(&sampler, &Context::new(), id(0x00ff_ffff_ffff_ffff));
+        // It is nobody's but ours.
+        ask(&sampler, &below(From::Here, true, &[], id(1)), id(1));
         let all = new().with_ratio(1.0).without_parent().build().unwrap();
         ask(&all, &below(From::There, true, &[], id(1)), id(1));
         let follows = ratio(0.5);

@@ -4,7 +4,7 @@ use std::{
     fmt,
     io::{self, Write},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
@@ -435,6 +435,40 @@ fn a_predicate_that_panics_has_not_said_yes() {
 }
 
 #[test]
+fn a_predicate_may_start_spans_which_are_not_decided_over() {
+    let tracer = Arc::new(OnceLock::<SdkTracer>::new());
+    let starts = Arc::clone(&tracer);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let world = World::new(TailSampling::new().with_predicate(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        drop(
+            starts.get().unwrap().build_with_context(SpanBuilder::from_name("x"), &Context::new()),
+        );
+        true
+    }));
+    assert!(tracer.set(world.tracer.clone()).is_ok());
+    end(&world.root("root"));
+    assert_eq!(world.exported(), ["root"]);
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(spans(world.counts()), [1, 0, 1, 0]);
+    assert_eq!(world.counts().refused_traces(), 1);
+    // The next request is one like any other.
+    end(&world.root("root"));
+    assert_eq!(world.exported().len(), 2);
+}
+
+#[test]
+fn a_span_that_ends_as_it_starts_is_accounted_for() {
+    let processor =
+        TailSampling::new().in_front_of(Hooks { on_start: Some(Span::end), ..Hooks::default() });
+    let (provider, watch) = provider(processor.unwrap());
+    drop(provider.tracer("test").start("short"));
+    assert_eq!(spans(watch.counts()), [0, 1, 0, 0]);
+    assert_eq!(watch.counts().held_traces(), 0);
+}
+
+#[test]
 fn a_processor_behind_that_panics_harms_no_request_and_loses_no_other_span() {
     let (starts, ends) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (started, ended) = (Arc::clone(&starts), Arc::clone(&ends));
@@ -703,6 +737,30 @@ fn whatever_the_sampler_drops_may_be_kept_but_for_what_a_rule_drops() {
     // A change of the sampler does not change that.
     telemetry.sampler().replace(SamplerBuilder::new().with_always_off()).unwrap();
     assert_eq!(fails("/healthz", None), 4);
+}
+
+#[test]
+fn what_starts_below_a_failed_request_when_that_is_over_goes_on_with_it() {
+    let exporter = InMemorySpanExporter::default();
+    let telemetry = telemetry(TailSampling::new())
+        .with_sampler(SamplerBuilder::new().with_always_off())
+        .with_span_exporter(exporter.clone())
+        .build()
+        .unwrap();
+    let tracer = telemetry.tracer_provider().tracer("test");
+    let start = |name: &'static str, cx: &Context| {
+        cx.with_span(tracer.build_with_context(SpanBuilder::from_name(name), cx))
+    };
+    let root = start("root", &Context::new());
+    let open = start("open", &root);
+    fail(&root);
+    let late = start("late", &root);
+    end(&late);
+    end(&open);
+    telemetry.force_flush().unwrap();
+    let spans = exporter.get_finished_spans().unwrap();
+    let names: Vec<_> = spans.iter().map(|span| span.name.as_ref()).collect();
+    assert_eq!(names, ["root", "late", "open"]);
 }
 
 #[test]

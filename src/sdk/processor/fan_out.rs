@@ -321,11 +321,12 @@ pub(crate) struct Handle(pub(crate) Arc<FanOut>);
 
 impl SpanProcessor for Handle {
     fn on_start(&self, span: &mut Span, cx: &Context) {
-        for member in &self.0.members {
-            contained(|| member.processor().on_start(span, cx));
-        }
+        // First, since a processor may end the span.
         if let Some(tail) = &self.0.tail {
             self.0.keep(tail.start(span.span_context(), cx.span().span_context()));
+        }
+        for member in &self.0.members {
+            contained(|| member.processor().on_start(span, cx));
         }
     }
 

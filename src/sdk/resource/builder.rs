@@ -37,7 +37,7 @@ const DISTRO_VERSION: &str = "telemetry.distro.version";
 /// | `service.name` | [`unknown_service:` and the executable's name][unknown], or the [package's](crate::package_resource) |
 /// | `service.version` | none, or the [package's](crate::package_resource) |
 /// | `service.instance.id` | a [random UUID][instance], another one each time a resource is built |
-/// | `telemetry.distro.name`, `telemetry.distro.version` | `tower-telemetry` and its version |
+/// | `telemetry.distro.name`, `telemetry.distro.version` | `tower-telemetry` and its version; a version without a name is not used |
 /// | `telemetry.sdk.name`, `.language`, `.version` | those of the [SDK], which only code can change: the environment's are a [`Warning`](crate::Warning), a detector's are not used |
 ///
 /// ```
@@ -220,12 +220,12 @@ impl ResourceBuilder {
         said.extend(sdk.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())));
         said.extend(from_env::attributes(env));
         said.extend(self.attributes);
-        let attributes = distribution(&said).into_iter().chain(said);
+        said.extend(distribution(&said));
 
         let builder = Resource::builder_empty();
         let builder = match found.schema_url {
-            Some(url) => builder.with_schema_url(attributes, url),
-            None => builder.with_attributes(attributes),
+            Some(url) => builder.with_schema_url(said, url),
+            None => builder.with_attributes(said),
         };
         Ok(builder.build())
     }
@@ -239,7 +239,7 @@ impl ResourceBuilder {
         {
             let mut latest = self.attributes.iter().rev();
             if let Some(set) = latest.find(|attribute| attribute.key.as_str() == key)
-                && set.value.as_str().trim().is_empty()
+                && is_blank(&set.value)
             {
                 return Err(BuildError::new(setting, &set.value, "must not be empty"));
             }
@@ -253,8 +253,8 @@ impl ResourceBuilder {
     }
 }
 
-/// Who has put the SDK together: this crate, unless somebody has said who. Our version beside
-/// another's name would be nobody's.
+/// Who has put the SDK together: this crate, unless somebody has said who. A version without a name
+/// is nobody's, and our version beside another's name would be, too.
 fn distribution(said: &[KeyValue]) -> Vec<KeyValue> {
     if said.iter().any(|attribute| attribute.key.as_str() == DISTRO_NAME) {
         return Vec::new();
@@ -263,6 +263,10 @@ fn distribution(said: &[KeyValue]) -> Vec<KeyValue> {
         KeyValue::new(DISTRO_NAME, env!("CARGO_PKG_NAME")),
         KeyValue::new(DISTRO_VERSION, env!("CARGO_PKG_VERSION")),
     ]
+}
+
+pub(super) fn is_blank(value: &Value) -> bool {
+    value.as_str().trim().is_empty()
 }
 
 fn defaults(process: &ThisProcess, package: Option<Package>) -> impl Iterator<Item = KeyValue> {

@@ -11,7 +11,7 @@ use crate::{
     contained::contained,
     sdk::resource::{
         ResourceBuilder,
-        builder::SERVICE_NAME,
+        builder::{SERVICE_INSTANCE_ID, SERVICE_NAME, is_blank},
         detect::{cloud, command_line, container, host, kubernetes, os, process, system::System},
         from_env::OF_THE_SDK,
     },
@@ -282,8 +282,9 @@ impl ResourceBuilder {
     /// Asks a detector of another crate, or one of your own. Default: none.
     ///
     /// It runs when the resource is built. If it panics, that is logged and the resource is built
-    /// without it. What it says of `telemetry.sdk.*` is not used, nor a `service.name` that begins
-    /// with `unknown_service`, as one that starts from the SDK's default resource has. What its
+    /// without it. What it says of `telemetry.sdk.*` is not used, nor an empty `service.name` or
+    /// `service.instance.id`, nor a name that begins with `unknown_service`, as one that starts from
+    /// the SDK's default resource has. What its
     /// schema URL does is [above](#schema-url).
     ///
     /// ```
@@ -371,8 +372,11 @@ impl Detected {
             );
         }
         let free = resource.iter().filter(|(key, value)| {
-            let is_nobodys =
-                key.as_str() == SERVICE_NAME && value.as_str().starts_with("unknown_service");
+            let is_nobodys = match key.as_str() {
+                SERVICE_NAME => is_blank(value) || value.as_str().starts_with("unknown_service"),
+                SERVICE_INSTANCE_ID => is_blank(value),
+                _ => false,
+            };
             !is_nobodys && !key.as_str().starts_with(OF_THE_SDK) && !key.as_str().is_empty()
         });
         self.attributes.extend(free.map(|(key, value)| KeyValue::new(key.clone(), value.clone())));

@@ -3,7 +3,10 @@
 use opentelemetry::KeyValue;
 use percent_encoding::percent_decode_str;
 
-use crate::sdk::{env::Env, resource::builder::SERVICE_NAME};
+use crate::sdk::{
+    env::Env,
+    resource::builder::{SERVICE_INSTANCE_ID, SERVICE_NAME},
+};
 
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 const NAME: &str = "OTEL_SERVICE_NAME";
@@ -50,8 +53,12 @@ fn parse(list: &str) -> Result<Vec<KeyValue>, &'static str> {
             if key.is_empty() {
                 return Err("a key is empty");
             }
-            if key == SERVICE_NAME && value.trim().is_empty() {
-                return Err("service.name is empty");
+            if value.trim().is_empty() {
+                match key.as_str() {
+                    SERVICE_NAME => return Err("service.name is empty"),
+                    SERVICE_INSTANCE_ID => return Err("service.instance.id is empty"),
+                    _ => {}
+                }
             }
             Ok(KeyValue::new(key, value))
         })
@@ -96,9 +103,17 @@ mod tests {
 
     #[test]
     fn one_bad_pair_spoils_the_list() {
-        for list in
-            ["a=b,c", "a=b,=c", "a=b,c=%", "a=b,c=%4", "a=b,c=%zz", "a=%FF", "service.name="]
-        {
+        for list in [
+            "a=b,c",
+            "a=b,=c",
+            "a=b,c=%",
+            "a=b,c=%4",
+            "a=b,c=%zz",
+            "a=%FF",
+            "service.name=",
+            "service.name=%20",
+            "service.instance.id=",
+        ] {
             assert!(parse(list).is_err(), "{list}");
         }
     }

@@ -1,6 +1,6 @@
 //! The builder: rules, what is made of a parent's decision, the root decision, and a limit.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use opentelemetry_sdk::trace::ShouldSample;
 
@@ -105,7 +105,8 @@ impl SamplerBuilder {
 
     /// Samples this share, from 0 to 1, by the older arithmetic of the Rust SDK's
     /// [`TraceIdRatioBased`][old]: for fleets in which other services go by that one. It agrees
-    /// with no other language, and tells nobody the share.
+    /// with no other language, and tells nobody the share. What is not from 0 to 1 is an error of
+    /// [`build`](Self::build).
     ///
     /// It is what `traceidratio` in `OTEL_TRACES_SAMPLER` stands for.
     ///
@@ -115,9 +116,22 @@ impl SamplerBuilder {
         self
     }
 
-    /// Lets a sampler of your own decide over the traces that start here.
+    /// Lets a sampler of your own decide over the traces that start here. Whatever is built of this
+    /// builder and its clones asks that same one.
+    ///
+    /// ```
+    /// use opentelemetry_sdk::trace::Sampler;
+    /// use tower_telemetry::SamplerBuilder;
+    ///
+    /// let sampler = SamplerBuilder::new().with_root(Sampler::AlwaysOff).build()?;
+    /// assert!(sampler.to_string().starts_with("ParentBased{root:AlwaysOff,"));
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    ///
+    /// It is asked with name and attributes, as the SDK asks it: rules that it has itself do not see
+    /// the request.
     pub fn with_root<S: ShouldSample + 'static>(mut self, sampler: S) -> Self {
-        self.root = Root::Custom(Box::new(sampler));
+        self.root = Root::Custom(Arc::new(sampler));
         self
     }
 
@@ -143,7 +157,8 @@ impl SamplerBuilder {
     }
 
     /// Limits the traces that start here to so many a second, whatever the ratio and the rules say.
-    /// What is sampled because a parent was is not counted. Default: no limit.
+    /// What a sampled parent decides, and what is below one, is not counted, nor what a
+    /// [branch](Self::with_remote_parent_sampled) decides. Default: no limit.
     ///
     /// How many were dropped for each that is sampled nobody can tell beforehand, so the traces
     /// carry no threshold.
@@ -174,7 +189,8 @@ impl SamplerBuilder {
     /// Decides over every span as if it were the first of its trace, whatever its parent's decision
     /// was. With a [ratio](Self::with_ratio) the parts of a trace are those that their own ratio
     /// samples; with anything else traces may come out with holes, and a
-    /// [limit](Self::with_rate_limit) is one of spans.
+    /// [limit](Self::with_rate_limit) is one of spans. Samplers for branches below a parent are not
+    /// asked then.
     pub fn without_parent(mut self) -> Self {
         self.parent.followed = false;
         self
@@ -183,19 +199,22 @@ impl SamplerBuilder {
     /// Lets this sampler decide below a remote parent that is sampled, as
     /// [`remoteParentSampled`][branches] of the specification. Default: the span is sampled, too.
     ///
+    /// What it decides is not counted by the [limit](Self::with_rate_limit).
+    ///
     /// ```
     /// use tower_telemetry::SamplerBuilder;
     ///
-    /// // At the edge strangers do not decide what is paid for.
-    /// let own = SamplerBuilder::new().with_ratio(0.01).without_parent().build()?;
-    /// let sampler = SamplerBuilder::new()
-    ///     .with_ratio(0.01)
-    ///     .with_remote_parent_sampled(own.clone())
-    ///     .with_remote_parent_not_sampled(own)
-    ///     .build()?;
+    /// // The gateway samples all it sends. A hundredth is enough here, the same in each service.
+    /// let hundredth = SamplerBuilder::new().with_ratio(0.01).without_parent().build()?;
+    /// let sampler = SamplerBuilder::new().with_remote_parent_sampled(hundredth).build()?;
     /// # let _ = sampler;
     /// # Ok::<(), tower_telemetry::BuildError>(())
     /// ```
+    ///
+    /// It is no defence against strangers, who can choose ids that every ratio samples: where they
+    /// get in, begin new traces ([`RemoteParent::Link`](crate::server::RemoteParent::Link)).
+    ///
+    /// This and its three likes follow parents, also if [that was off](Self::without_parent).
     ///
     /// [branches]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#parentbased
     pub fn with_remote_parent_sampled<S: ShouldSample + 'static>(self, sampler: S) -> Self {
@@ -223,7 +242,11 @@ impl SamplerBuilder {
     /// Records what is dropped without sampling it, as the specification's [`AlwaysRecord`][record]
     /// does: processors see those spans, exporters do not. Default: what is dropped is not recorded.
     ///
-    /// What a [rule](Rule::drop) drops stays dropped, and so does all that is below it.
+    /// What a [rule](Rule::drop) drops stays dropped, and so does all that is below it, if a layer
+    /// [with the telemetry](crate::TraceLayer::with_telemetry) has started it.
+    ///
+    /// The SDK's own batch processor (0.33.1) exports such spans although they are not sampled, as it
+    /// should not. Those of a [`Telemetry`](crate::Telemetry) do not.
     ///
     /// Every request costs then what a sampled one does, but for its export. To export those that
     /// have turned out to matter, see [`with_tail_sampling`](crate::TelemetryBuilder::with_tail_sampling),
@@ -253,10 +276,10 @@ impl SamplerBuilder {
 
     fn with_branch<S: ShouldSample + 'static>(
         mut self,
-        branch: fn(&mut Branches) -> &mut Option<Box<dyn ShouldSample>>,
+        branch: fn(&mut Branches) -> &mut Option<Arc<dyn ShouldSample>>,
         sampler: S,
     ) -> Self {
-        *branch(&mut self.parent.branches) = Some(Box::new(sampler));
+        *branch(&mut self.parent.branches) = Some(Arc::new(sampler));
         self.with_parent()
     }
 }

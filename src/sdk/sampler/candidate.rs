@@ -1,6 +1,6 @@
 //! A span that is about to start, as rules see it.
 
-use std::{fmt, str};
+use std::fmt;
 
 use http::HeaderName;
 use opentelemetry::{Array, Context, KeyValue, Value, trace::SpanKind};
@@ -9,8 +9,9 @@ use crate::head::RequestHead;
 
 /// A span that is about to start, as [`Rule`](super::Rule)s see it.
 ///
-/// Of a span of this crate's layers it is the request, looked at before anything is made of it. Of
-/// any other span it is what its builder says: name and attributes. [`method`](Self::method),
+/// Of a span of a layer that [has the telemetry](crate::TraceLayer::with_telemetry) it is the
+/// request, looked at before anything is made of it. Of any other span, also of a layer with just the
+/// provider, or the global one, it is what its builder says: name and attributes. [`method`](Self::method),
 /// [`path`](Self::path) and [`route`](Self::route) are read from either.
 ///
 /// ```
@@ -67,7 +68,7 @@ impl<'a> Candidate<'a> {
         self.parent_cx
     }
 
-    /// The request, if one of this crate's layers starts the span.
+    /// The request, if a layer with the telemetry starts the span.
     #[must_use]
     pub fn request(&self) -> Option<RequestHead<'a>> {
         match self.seen {
@@ -125,8 +126,7 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    /// Whether one of the lines of this header, or of its attribute `key`, is as wanted. One that
-    /// is no text is not.
+    /// Whether one of the lines of this header, or of its attribute `key`, is as wanted.
     pub(super) fn has_header(
         &self,
         name: &HeaderName,
@@ -138,7 +138,7 @@ impl<'a> Candidate<'a> {
                 .headers()
                 .get_all(name)
                 .iter()
-                .any(|line| str::from_utf8(line.as_bytes()).is_ok_and(&is_wanted)),
+                .any(|line| is_wanted(&String::from_utf8_lossy(line.as_bytes()))),
             Seen::Span { .. } => match self.attribute(key) {
                 Some(Value::Array(Array::String(lines))) => {
                     lines.iter().any(|line| is_wanted(line.as_str()))

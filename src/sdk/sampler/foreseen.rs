@@ -2,6 +2,11 @@
 
 use std::{cell::Cell, sync::Arc};
 
+use opentelemetry::{
+    Context, TraceId,
+    trace::{SpanContext, TraceContextExt},
+};
+
 use crate::sdk::sampler::{plan::Plan, ruling::Ruling, settings::Settings};
 
 /// What can be told of a request before its span starts.
@@ -12,7 +17,26 @@ pub(crate) struct Foreseen {
     pub(crate) wants_attributes: bool,
     /// Whether whatever is below a sampled span is sampled.
     pub(crate) follows_parents: bool,
+    /// Whether it is dropped in such a way that all below it is to be dropped as well, though
+    /// everything is on record: then its Context is to [say so](DroppedByRule::mark).
+    pub(crate) marks: bool,
     pub(super) by: By,
+}
+
+/// What a rule has dropped, in the Context of what is below it. On record, that would be parts of a
+/// request that itself is not there.
+pub(crate) struct DroppedByRule(TraceId);
+
+impl DroppedByRule {
+    pub(crate) fn mark(cx: &Context) -> Context {
+        cx.with_value(Self(cx.span().span_context().trace_id()))
+    }
+
+    /// Whether it is above, in this process and in this trace.
+    pub(super) fn is_above(parent_cx: &Context, parent: &SpanContext) -> bool {
+        let is_here = |Self(trace_id): &Self| *trace_id == parent.trace_id();
+        !parent.is_remote() && parent_cx.get().is_some_and(is_here)
+    }
 }
 
 /// What it was told by, and is to be decided by. Between the two the settings may change.
@@ -24,34 +48,50 @@ pub(super) enum By {
 }
 
 thread_local! {
+    /// Which sampler it is for; none is at 0. Apart, since it is looked at each time.
+    static FOR: Cell<usize> = const { Cell::new(0) };
     static FORESEEN: Cell<Option<By>> = const { Cell::new(None) };
 }
 
 impl Foreseen {
-    /// Starts a span whose sampler is to go by this.
+    /// Starts a span whose sampler, which is at this place, is to go by this.
     ///
     /// The SDK has no parameter for what is known of a span beside its attributes, and a value in
     /// its Context is three allocations. It calls its sampler on this thread, before `start` comes
     /// back.
-    pub(crate) fn hand_over<T>(self, start: impl FnOnce() -> T) -> T {
-        /// Also if a sampler panics, or was not asked.
-        struct Reset;
+    pub(crate) fn hand_over<T>(self, sampler: usize, start: impl FnOnce() -> T) -> T {
+        /// Also if a sampler panics, or was not asked. What was there before is for a span further
+        /// out, whose sampler is still to be asked.
+        struct Reset(usize, Option<By>);
         impl Drop for Reset {
             fn drop(&mut self) {
-                By::take();
+                replace(self.0, self.1.take());
             }
         }
-        let _reset = Reset;
-        // A thread that is about to end has no place for it any more.
-        let _ = FORESEEN.try_with(|foreseen| foreseen.set(Some(self.by)));
+        let (sampler, by) = replace(sampler, Some(self.by));
+        let _reset = Reset(sampler, by);
         start()
     }
 }
 
 impl By {
+    /// Whether something was handed over to the sampler at this place.
+    #[inline]
+    pub(super) fn is_for(sampler: usize) -> bool {
+        FOR.get() == sampler
+    }
+
     /// What was handed over. It is for one span: others that start on the way find nothing.
     pub(super) fn take() -> Option<Self> {
-        FORESEEN.try_with(Cell::take).ok().flatten()
+        replace(0, None).1
+    }
+}
+
+/// A thread that is about to end has no place for it any more; then it is as if nothing was told.
+fn replace(sampler: usize, by: Option<By>) -> (usize, Option<By>) {
+    match FORESEEN.try_with(|foreseen| foreseen.replace(by)) {
+        Ok(before) => (FOR.replace(sampler), before),
+        Err(_) => (0, None),
     }
 }
 
@@ -64,19 +104,38 @@ mod tests {
 
     fn foreseen() -> Foreseen {
         let plan = Plan::new(true, Decider::AlwaysOff);
-        Foreseen { wants_attributes: false, follows_parents: true, by: By::Plan(plan) }
+        Foreseen {
+            wants_attributes: false,
+            follows_parents: true,
+            marks: false,
+            by: By::Plan(plan),
+        }
+    }
+
+    /// Whether the sampler at this place finds something.
+    fn finds(sampler: usize) -> bool {
+        By::is_for(sampler) && By::take().is_some()
     }
 
     #[test]
-    fn what_is_foreseen_is_for_one_span_and_gone_whatever_happens() {
-        let (first, second) = foreseen().hand_over(|| (By::take(), By::take()));
-        assert!(matches!(first, Some(By::Plan(_))) && second.is_none());
+    fn what_is_foreseen_is_for_one_span_of_one_sampler_and_gone_whatever_happens() {
+        let found = foreseen().hand_over(1, || [finds(2), finds(1), finds(1)]);
+        assert_eq!(found, [false, true, false]);
 
-        foreseen().hand_over(|| ());
-        assert!(By::take().is_none());
+        foreseen().hand_over(1, || ());
+        assert!(!finds(1));
 
-        let panics = AssertUnwindSafe(|| foreseen().hand_over(|| panic!("a sampler's")));
+        let panics = AssertUnwindSafe(|| foreseen().hand_over(1, || panic!("a sampler's")));
         assert!(catch_unwind(panics).is_err());
-        assert!(By::take().is_none());
+        assert!(!finds(1));
+    }
+
+    #[test]
+    fn a_span_that_starts_before_the_sampler_is_asked_takes_nothing_away() {
+        let found = foreseen().hand_over(1, || {
+            let inner = foreseen().hand_over(2, || [finds(1), finds(2)]);
+            [inner[0], inner[1], finds(1)]
+        });
+        assert_eq!(found, [false, true, true]);
     }
 }

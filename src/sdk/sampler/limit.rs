@@ -11,8 +11,12 @@ use crate::error::BuildError;
 
 const SECOND: f64 = 1e9;
 
-/// One trace in eleven days, and one in a nanosecond, which is what the clock can tell.
-const RATES: RangeInclusive<f64> = 1e-6..=1e9;
+/// One trace in eleven days, and one in a microsecond, of which the clock's nanoseconds are a
+/// thousandth.
+const RATES: RangeInclusive<f64> = 1e-6..=1e6;
+
+/// A century, of which the clock has almost six.
+const LONGEST: u64 = 100 * 365 * 24 * 60 * 60 * 1_000_000_000;
 
 /// How many traces a second are kept at most: a token bucket.
 ///
@@ -37,14 +41,16 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// So many traces a second, from 0.000001 to a milliard. Anything else, NaN included, is an
+    /// So many traces a second, from 0.000001 to a million. Anything else, NaN included, is an
     /// error of [`SamplerBuilder::build`](crate::SamplerBuilder::build).
     pub fn per_second(rate: f64) -> Self {
         Self { per_second: rate, burst: None }
     }
 
-    /// Sets how many may come at once after a time of rest, at least 1. Default: as many as come in
-    /// a second, and at least 1.
+    /// Sets how many may come at once after a time of rest, at least 1, and no more than the rate
+    /// allows in a century; anything else is an error of
+    /// [`SamplerBuilder::build`](crate::SamplerBuilder::build). Default: as many as come in a second,
+    /// and at least 1.
     ///
     /// ```
     /// use tower_telemetry::sdk::sampler::RateLimit;
@@ -60,26 +66,21 @@ impl RateLimit {
 
     pub(super) fn bucket(self) -> Result<Bucket, BuildError> {
         if !RATES.contains(&self.per_second) {
-            let must = "must be from 0.000001 to 1000000000 traces per second";
+            let must = "must be from 0.000001 to 1000000 traces per second";
             return Err(BuildError::new("sampling rate limit", self.per_second, must));
         }
         // Never zero, and nothing that rounds a rate up.
         let interval = (SECOND / self.per_second).ceil() as u64;
         let burst = self.burst.unwrap_or_else(|| (self.per_second.ceil() as u32).max(1));
+        let refuse = |must| Err(BuildError::new("sampling rate limit's burst", burst, must));
         let Some(more) = burst.checked_sub(1) else {
-            return Err(BuildError::new(
-                "sampling rate limit's burst",
-                burst,
-                "must be at least 1",
-            ));
+            return refuse("must be at least 1");
         };
-        Ok(Bucket {
-            limit: self,
-            interval,
-            slack: interval.saturating_mul(more.into()),
-            begin: Instant::now(),
-            next: AtomicU64::new(0),
-        })
+        let slack = interval.saturating_mul(more.into());
+        if slack > LONGEST {
+            return refuse("must be no more than the rate allows in a century");
+        }
+        Ok(Bucket { limit: self, interval, slack, begin: Instant::now(), next: AtomicU64::new(0) })
     }
 }
 
@@ -189,6 +190,13 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_that_divides_no_second_is_not_rounded_up() {
+        let bucket = bucket(3.0, 1);
+        let takes = |nanoseconds| bucket.take_at(Duration::from_nanos(nanoseconds));
+        assert!(takes(0) && !takes(333_333_333) && takes(333_333_334));
+    }
+
+    #[test]
     fn four_threads_get_no_more_than_one_would() {
         const STEPS: u64 = 200;
         let bucket = bucket(1_000.0, 50);
@@ -216,23 +224,26 @@ mod tests {
 
     #[test]
     fn a_clock_at_its_end_does_no_harm() {
-        let bucket = bucket(1e-6, u32::MAX);
-        for now in [Duration::ZERO, Duration::MAX, Duration::MAX, Duration::ZERO] {
-            bucket.take_at(now);
-        }
-        assert!(bucket.next.load(Ordering::Relaxed) > 0);
+        let bucket = bucket(1e-6, 2);
+        assert_eq!(taken(&bucket, 5, 0), 2);
+        assert!(bucket.take_at(Duration::MAX));
+        assert!(!bucket.take_at(Duration::ZERO));
     }
 
     #[test]
     fn a_rate_and_a_burst_have_their_ranges() {
-        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-7, 1e10] {
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-7, 1e7] {
             let error = RateLimit::per_second(rate).bucket().unwrap_err();
             assert_eq!(error.setting(), "sampling rate limit");
             assert_eq!(error.value(), rate.to_string());
         }
         let error = RateLimit::per_second(1.0).with_burst(0).bucket().unwrap_err();
         assert_eq!((error.setting(), error.value()), ("sampling rate limit's burst", "0"));
-        for rate in [1e-6, 1e9] {
+        // 3153 times eleven days and a half is a century and no more.
+        assert_eq!(taken(&bucket(1e-6, 3154), 10_000, 0), 3154);
+        let error = RateLimit::per_second(1e-6).with_burst(3155).bucket().unwrap_err();
+        assert_eq!((error.setting(), error.value()), ("sampling rate limit's burst", "3155"));
+        for rate in [1e-6, 1e6] {
             assert_eq!(RateLimit::per_second(rate).bucket().unwrap().limit().per_second, rate);
         }
     }

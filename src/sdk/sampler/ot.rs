@@ -156,6 +156,7 @@ mod tests {
             // What breaks the format is nobody's.
             ("garbage", Some("8"), "ot=th:8,a=1,b=2"),
             ("th:8;th:c", Some("e"), "ot=th:e,a=1,b=2"),
+            ("th:8;k:1;th:8", Some("8"), "ot=th:8,a=1,b=2"),
             ("garbage", None, "a=1,ot=garbage,b=2"),
         ] {
             assert_eq!(written(list, threshold), expected, "{list} {threshold:?}");
@@ -168,10 +169,11 @@ mod tests {
 
     #[test]
     fn without_room_there_is_no_threshold() {
-        for (length, fits) in [(249, true), (250, true), (251, false), (254, false)] {
+        // `;th:abc12` has nine characters.
+        for (length, fits) in [(246, true), (247, true), (248, false), (256, false)] {
             let list = format!("k:{}", "x".repeat(length - 2));
             let with = written(&list, Some("abc12"));
-            assert_eq!(with.contains("th:"), fits && length + 9 <= LONGEST, "{length}");
+            assert_eq!(with.contains("th:"), fits, "{length}");
             assert!(with.contains(&list), "{length}");
         }
         // One that was there goes, since it is wrong now.
@@ -185,6 +187,8 @@ mod tests {
         for (list, expected) in [
             ("rv:6e6d1a75832a2f", explicit),
             ("th:0;rv:6e6d1a75832a2f", explicit),
+            // Two are one too many, and the first is as good as any.
+            ("rv:6e6d1a75832a2f;rv:00000000000000", explicit),
             ("rv:6e6d1a75832a2", None),
             ("rv:6E6D1A75832A2F", None),
             ("rv:6e6d1a75832a2f;x", None),

@@ -1,6 +1,6 @@
 //! The parent's decision: whether it is followed, and what else may be made of it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use opentelemetry::{Context, trace::SpanContext};
 use opentelemetry_sdk::trace::ShouldSample;
@@ -20,10 +20,10 @@ pub(super) struct Parent {
 /// [branches]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#parentbased
 #[derive(Clone, Debug, Default)]
 pub(super) struct Branches {
-    pub(super) remote_sampled: Option<Box<dyn ShouldSample>>,
-    pub(super) remote_not_sampled: Option<Box<dyn ShouldSample>>,
-    pub(super) local_sampled: Option<Box<dyn ShouldSample>>,
-    pub(super) local_not_sampled: Option<Box<dyn ShouldSample>>,
+    pub(super) remote_sampled: Option<Arc<dyn ShouldSample>>,
+    pub(super) remote_not_sampled: Option<Arc<dyn ShouldSample>>,
+    pub(super) local_sampled: Option<Arc<dyn ShouldSample>>,
+    pub(super) local_not_sampled: Option<Arc<dyn ShouldSample>>,
 }
 
 impl Parent {

@@ -145,6 +145,7 @@ impl Plan {
         Foreseen {
             wants_attributes: wants_attributes(Some(self.share(parent_cx)), observed),
             follows_parents: self.follows(),
+            marks: false,
             by: By::Plan(self),
         }
     }

@@ -1,6 +1,6 @@
 //! The root decision: what is decided over a trace that starts here.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use opentelemetry::TraceId;
 use opentelemetry_sdk::trace::ShouldSample;
@@ -21,7 +21,8 @@ pub(super) enum Root {
     AlwaysOff,
     Ratio(f64),
     TraceIdRatio(f64),
-    Custom(Box<dyn ShouldSample>),
+    /// Shared by all that are built of it: it may count.
+    Custom(Arc<dyn ShouldSample>),
 }
 
 /// The same, if it is ours, with nothing left that can be wrong.
@@ -35,7 +36,7 @@ pub(super) enum Decider {
 
 impl Root {
     /// What decides; somebody else's sampler, if it is none of ours.
-    pub(super) fn decider(&self) -> Result<Result<Decider, Box<dyn ShouldSample>>, BuildError> {
+    pub(super) fn decider(&self) -> Result<Result<Decider, Arc<dyn ShouldSample>>, BuildError> {
         Ok(Ok(match *self {
             Self::AlwaysOn => Decider::AlwaysOn,
             Self::AlwaysOff => Decider::AlwaysOff,
@@ -44,7 +45,7 @@ impl Root {
             Self::TraceIdRatio(ratio) => {
                 return Err(BuildError::new("sampling ratio", ratio, "must be from 0 to 1"));
             }
-            Self::Custom(ref sampler) => return Ok(Err(sampler.clone())),
+            Self::Custom(ref sampler) => return Ok(Err(Arc::clone(sampler))),
         }))
     }
 }

@@ -92,6 +92,15 @@ impl Rule {
     }
 
     /// Only for spans of this kind.
+    ///
+    /// ```
+    /// use opentelemetry::trace::SpanKind;
+    /// use tower_telemetry::sdk::sampler::Rule;
+    ///
+    /// // Not the requests of ours to other services' `/healthz`.
+    /// let rule = Rule::drop().with_kind(SpanKind::Server).with_path("/healthz");
+    /// # let _ = rule;
+    /// ```
     pub fn with_kind(self, kind: SpanKind) -> Self {
         self.and(Condition::Kind(kind))
     }
@@ -134,13 +143,32 @@ impl Rule {
     /// [`with_path`](Self::with_path); of several lines one is enough. What strangers send decides
     /// here: see [`SamplerBuilder::with_rate_limit`](crate::SamplerBuilder::with_rate_limit).
     ///
-    /// A span that no layer of this crate starts has the header if it is among its attributes, as
-    /// `http.request.header.NAME`.
+    /// A span that no layer with the telemetry starts has the header if it is among its attributes,
+    /// as `http.request.header.NAME`.
+    ///
+    /// ```
+    /// use tower_telemetry::sdk::sampler::Rule;
+    ///
+    /// let rule = Rule::keep().with_header("x-debug", "*").with_header("user-agent", "curl/*");
+    /// assert_eq!(rule.to_string(), "keep{header=x-debug, header=user-agent}");
+    /// ```
     pub fn with_header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.and(Condition::Header { name: name.into(), value: value.into() })
     }
 
-    /// Only if this function says so. One that panics says no.
+    /// Only if this function says so. It is asked on the way of a request, and must not wait. One
+    /// that panics says no.
+    ///
+    /// ```
+    /// use tower_telemetry::sdk::sampler::Rule;
+    ///
+    /// // What a beta's users do is looked at more closely.
+    /// let rule = Rule::ratio(0.5).with_predicate(|candidate| {
+    ///     let head = candidate.request();
+    ///     head.is_some_and(|head| head.uri().query().is_some_and(|query| query.contains("beta")))
+    /// });
+    /// # let _ = rule;
+    /// ```
     pub fn with_predicate<F>(self, predicate: F) -> Self
     where
         F: Fn(&Candidate<'_>) -> bool + Send + Sync + 'static,

@@ -15,7 +15,7 @@ use crate::{
         Candidate, SamplerBuilder,
         asked::Asked,
         decided::Decided,
-        foreseen::{By, Foreseen},
+        foreseen::{By, DroppedByRule, Foreseen},
         limit::Bucket,
         ot::Ot,
         plan::Plan,
@@ -33,7 +33,7 @@ pub(super) struct Settings {
     rules: Vec<rule::Compiled>,
     /// Whether a rule is asked also where there is a parent to follow.
     overrule_parents: bool,
-    root: Who<Decider, Box<dyn ShouldSample>>,
+    root: Who<Decider, Arc<dyn ShouldSample>>,
     bucket: Option<Arc<Bucket>>,
     /// Whether what is dropped is on record all the same.
     records: bool,
@@ -120,7 +120,7 @@ impl Settings {
                 Who::Theirs(sampler) => Who::Theirs(&**sampler),
             },
         };
-        let bucket = self.bucket(ruling, followed);
+        let bucket = self.bucket(ruling, followed, parent);
         let mut result = match (who, bucket) {
             (Who::Ours(decided), None) => decided.result(&trace),
             (Who::Ours(decided), Some(bucket)) => decided.limited(|| bucket.take()).result(&trace),
@@ -130,7 +130,7 @@ impl Settings {
         if self.records
             && result.decision == SamplingDecision::Drop
             && ruling != Some(Ruling::Drop)
-            && !is_below_a_dropped(parent_cx, parent)
+            && !DroppedByRule::is_above(parent_cx, parent)
         {
             result.decision = SamplingDecision::RecordOnly;
         }
@@ -159,22 +159,36 @@ impl Settings {
             (None, Who::Ours(root)) => Some(root.share()),
             (None, Who::Theirs(_)) => None,
         };
-        let bucket = self.bucket(ruling, followed);
+        let bucket = self.bucket(ruling, followed, parent);
         let share = match bucket {
-            Some(bucket) if bucket.is_empty() => share.map(|_| 0.0),
+            // It may be fuller by the time that it matters.
+            Some(bucket) if !observed && bucket.is_empty() => share.map(|_| 0.0),
             Some(_) | None => share,
         };
-        let records = self.records && ruling != Some(Ruling::Drop);
+        let is_dropped = ruling == Some(Ruling::Drop);
+        let records = self.records && !is_dropped && !DroppedByRule::is_above(parent_cx, parent);
         Foreseen {
+            marks: self.records && is_dropped,
             wants_attributes: records || wants_attributes(share, observed),
             follows_parents: self.source.parent.keeps_sampled() && !self.overrule_parents,
             by: By::Settings(self, ruling),
         }
     }
 
-    /// The limit of what is decided here.
-    fn bucket(&self, ruling: Option<Ruling>, followed: bool) -> Option<&Bucket> {
-        self.bucket.as_deref().filter(|_| ruling.is_some() || !followed)
+    /// The limit of what is decided here. What a parent was sampled for is counted with that one.
+    fn bucket(
+        &self,
+        ruling: Option<Ruling>,
+        followed: bool,
+        parent: &SpanContext,
+    ) -> Option<&Bucket> {
+        let is_ours = !followed || ruling.is_some() && !parent.is_sampled();
+        self.bucket.as_deref().filter(|_| is_ours)
+    }
+
+    /// Whether what is dropped is on record all the same.
+    pub(super) fn records(&self) -> bool {
+        self.records
     }
 
     /// What the first rule says that holds.
@@ -198,12 +212,6 @@ impl Settings {
             .find(|rule| rule.holds(seen.get_or_insert_with(|| candidate(parent_cx))));
         rule.map(rule::Compiled::ruling)
     }
-}
-
-/// Whether there is a span of this process above that does not record. What is below it would be on
-/// record without it.
-fn is_below_a_dropped(parent_cx: &Context, parent: &SpanContext) -> bool {
-    parent.is_valid() && !parent.is_remote() && !parent_cx.span().is_recording()
 }
 
 /// What somebody else's sampler says, with a limit.
@@ -341,6 +349,11 @@ mod tests {
         let asked = Asked::new(None, 1_u128.into(), "", &SpanKind::Server, &[], &[]);
         asked.ask(&sampler);
         assert!(!wants(&none) && wants(&sampled));
+        // It may be fuller by the time that it matters, and somebody looks then.
+        assert!(told(&sampler, &none, true, "/").wants_attributes);
+        let foreign = opentelemetry_sdk::trace::Sampler::AlwaysOn;
+        sampler.update(|sampler| sampler.with_root(foreign)).unwrap();
+        assert!(wants(&none));
     }
 
     #[test]
@@ -376,6 +389,7 @@ mod tests {
             (new().with_local_parent_sampled(off), false),
             (new().with_rule(Rule::drop().with_parent_overruled()), false),
             (new().without_parent(), false),
+            (new().with_rule(Rule::drop()).without_parent(), false),
         ] {
             let sampler = builder.build().unwrap();
             let told = told(&sampler, &Context::new(), false, "/");

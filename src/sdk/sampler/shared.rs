@@ -76,7 +76,8 @@ impl Sampler {
 
     /// Goes by these settings from now on.
     ///
-    /// A [rate limit](SamplerBuilder::with_rate_limit) that stays the same goes on counting.
+    /// A [rate limit](SamplerBuilder::with_rate_limit) that stays the same goes on counting; one that
+    /// changes begins with its burst.
     ///
     /// # Errors
     ///
@@ -86,7 +87,8 @@ impl Sampler {
     }
 
     /// Changes some of the settings: `change` is given those that it goes by, and gives those that
-    /// it is to go by. Changes wait for one another.
+    /// it is to go by. Changes wait for one another, so `change` must not change the sampler by
+    /// another way; nor may the sampler become a part of itself.
     ///
     /// ```
     /// use tower_telemetry::SamplerBuilder;
@@ -128,6 +130,11 @@ impl Sampler {
         })))
     }
 
+    /// What tells it from other samplers.
+    pub(crate) fn place(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// What can be told of a request before its span starts; `observed` is whether somebody looks
     /// at the span when it does.
     pub(crate) fn foresee<'h>(
@@ -144,12 +151,12 @@ impl Sampler {
     }
 }
 
-impl Shared {
-    /// By more than a plan. Apart, so that a plan is not slower for it.
+impl Sampler {
+    /// By more than a plan, or by what was foreseen. Apart, so that a plan is not slower for it.
     #[inline(never)]
     fn decide(&self, asked: &Asked<'_>) -> SamplingResult {
-        let Self { settings, presumed, .. } = self;
-        match By::take() {
+        let Shared { settings, presumed, .. } = &*self.0;
+        match By::is_for(self.place()).then(By::take).flatten() {
             None => settings.load().decide(asked, None, presumed),
             Some(By::Settings(settings, ruling)) => settings.decide(asked, Some(ruling), presumed),
             Some(By::Plan(plan)) => plan.decide(asked.parent_cx(), asked.trace_id(), presumed),
@@ -169,17 +176,24 @@ impl ShouldSample for Sampler {
     ) -> SamplingResult {
         if let Some(plan) = self.0.plan.load()
             && let Some(parent_cx) = parent_context
+            && !By::is_for(self.place())
         {
             return plan.decide(parent_cx, trace_id, &self.0.presumed);
         }
         let asked = Asked::new(parent_context, trace_id, name, span_kind, attributes, links);
-        self.0.decide(&asked)
+        self.decide(&asked)
     }
 }
 
 impl fmt::Display for Sampler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.settings.load().source.fmt(f)
+        let settings = self.0.settings.load();
+        // It may be told so from outside.
+        if settings.records() {
+            settings.source.clone().with_always_record().fmt(f)
+        } else {
+            settings.source.fmt(f)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The trace that a span is to be of, as far as a sampler's arithmetic goes.
 
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::{
     TraceId,
@@ -48,21 +48,22 @@ impl<'a> Trace<'a> {
         self.ot.randomness().unwrap_or_else(|| Randomness::of_id(self.id))
     }
 
-    /// Whether its id has to be taken for random, though nobody has said that it is.
+    /// Whether its id has to be taken for random, though the caller has not said that it is.
     #[inline]
     fn is_presumed_random(&self) -> bool {
         self.parent.is_valid()
+            && self.parent.is_remote()
             && self.parent.trace_flags() & RANDOM != RANDOM
             && self.ot.randomness().is_none()
     }
 }
 
 /// Whether it was said that ids are taken for random.
-pub(super) struct Presumed(Once);
+pub(super) struct Presumed(AtomicBool);
 
 impl Presumed {
     pub(super) fn new() -> Self {
-        Self(Once::new())
+        Self(AtomicBool::new(false))
     }
 
     /// Says so [the first time that it matters][migration].
@@ -70,15 +71,20 @@ impl Presumed {
     /// [migration]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/#migration-to-consistent-probability-samplers
     #[inline]
     pub(super) fn check(&self, trace: &Trace<'_>, threshold: Threshold) {
-        let matters = threshold != Threshold::KEEP_ALL && trace.is_presumed_random();
-        if matters && !self.0.is_completed() {
-            self.0.call_once(|| {
-                warn!(
-                    target: env!("CARGO_PKG_NAME"),
-                    "a ratio is applied to traces of callers that do not say that their ids are \
-                     random; if they are not, other shares than that are sampled"
-                );
-            });
+        if threshold != Threshold::KEEP_ALL && trace.is_presumed_random() {
+            self.say();
+        }
+    }
+
+    /// Nobody waits for whoever says it first, and whoever is told may ask the sampler in turn.
+    #[cold]
+    fn say(&self) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            warn!(
+                target: env!("CARGO_PKG_NAME"),
+                "a ratio is applied to traces of callers that do not say that their ids are \
+                 random; if they are not, other shares than that are sampled"
+            );
         }
     }
 }

@@ -92,8 +92,8 @@ impl TailSamplingCounts {
         self.held_traces
     }
 
-    /// How many spans went on to the exporters because their local trace was kept, also those that
-    /// ended after it was.
+    /// How many spans went on, towards the exporters and their queues, because their local trace was
+    /// kept, also those that ended after it was.
     #[must_use]
     pub fn kept_spans(&self) -> u64 {
         self.kept_spans
@@ -107,8 +107,8 @@ impl TailSamplingCounts {
 
     /// How many spans ended, and nobody can say whether they were worth keeping: they are of a
     /// local trace that was refused, became too old or was not over at the shutdown, were too many
-    /// in theirs, or belong to none that is held: the span above them is not recorded, is sampled,
-    /// or is over and forgotten.
+    /// in theirs, or belong to none that is known: the span above them is not recorded, is sampled,
+    /// or is [forgotten](crate::sdk::tail::TailSampling::with_max_traces).
     #[must_use]
     pub fn given_up_spans(&self) -> u64 {
         self.given_up_spans

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,7 +19,7 @@ use crate::sdk::{
     processor::tail::{
         clock::Clock,
         places::Places,
-        policy::Policy,
+        policy::{Policy, is_deciding},
         shard::{Ended, Fate, Released, Shard, Whole},
     },
     tail::{LocalTrace, TailSamplingCounts},
@@ -43,6 +46,8 @@ pub(crate) struct Holder {
     limits: Limits,
     clock: Clock,
     shards: [Mutex<Shard>; SHARDS],
+    /// Which of them is to be looked at next when there is no place left.
+    next: AtomicUsize,
     /// For local traces that are not decided over,
     waiting: Places,
     /// and for those that are, of which only ids are left. They get places of their own, so that
@@ -57,6 +62,7 @@ impl Holder {
             limits,
             clock,
             shards: Default::default(),
+            next: AtomicUsize::new(0),
             waiting: Places::new(limits.traces),
             decided: Places::new(limits.traces),
         }
@@ -69,17 +75,29 @@ impl Holder {
             return Vec::new();
         }
         let now = self.clock.now();
-        let aged = {
+        let (mut aged, has_place) = {
             let mut shard = self.shard(span.trace_id());
             // First, so that there is room.
             let aged = self.age_in(&mut shard, now, AGED_AT_ONCE);
-            if parent.is_valid() && !parent.is_remote() {
+            let has_place = if parent.is_valid() && !parent.is_remote() {
                 shard.join(parent.span_id(), span.span_id(), self.limits.spans_per_trace);
+                true
+            } else if is_deciding() {
+                shard.refuse();
+                true
             } else {
-                shard.begin(span.span_id(), now, &self.waiting);
-            }
-            aged
+                shard.begin(span.span_id(), now, &self.waiting)
+            };
+            (aged, has_place)
         };
+        if !has_place {
+            // The places are there for all shards, and another one may have too old ones in them.
+            aged.append(&mut self.age_elsewhere(now));
+            let mut shard = self.shard(span.trace_id());
+            if !shard.begin(span.span_id(), now, &self.waiting) {
+                shard.refuse();
+            }
+        }
         kept(aged)
     }
 
@@ -146,17 +164,23 @@ impl Holder {
         let duration = of_span.unwrap_or_else(|_| now.saturating_duration_since(*began));
         let keeps = self.policy.keeps(&LocalTrace::new(root, held, duration));
         let fate = if keeps { Fate::Kept } else { Fate::Discarded };
-        let mut meanwhile = {
+        let (fate, mut meanwhile) = {
             let mut shard = self.shard(root.span_context.trace_id());
             shard.conclude(&whole, fate, &self.waiting, &self.decided)
         };
-        if !keeps {
+        if fate != Fate::Kept {
             return Vec::new();
         }
         let Whole { root, held: mut spans, .. } = whole;
         spans.append(&mut meanwhile);
         spans.push(root);
         spans.into_iter().map(sampled).collect()
+    }
+
+    /// Ages one shard, another one each time.
+    fn age_elsewhere(&self, now: Instant) -> Vec<Released> {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        self.age_in(&mut lock(&self.shards[next % SHARDS]), now, AGED_AT_ONCE)
     }
 
     fn age_in(&self, shard: &mut Shard, now: Instant, most: usize) -> Vec<Released> {

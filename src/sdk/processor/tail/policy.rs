@@ -1,6 +1,6 @@
 //! The policy: which local traces are kept.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
 use opentelemetry::trace::Status;
 
@@ -30,9 +30,22 @@ impl Policy {
     }
 }
 
+thread_local! {
+    static DECIDING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a predicate runs on this thread. A trace that begins in there would be decided over by
+/// that predicate once more, and so on.
+pub(super) fn is_deciding() -> bool {
+    DECIDING.get()
+}
+
 /// A predicate that panics has not said yes.
 fn matches(predicate: &Predicate, trace: &LocalTrace<'_>) -> bool {
-    contained(|| predicate(trace)).unwrap_or(false)
+    let before = DECIDING.replace(true);
+    let matches = contained(|| predicate(trace)).unwrap_or(false);
+    DECIDING.set(before);
+    matches
 }
 
 impl fmt::Debug for Policy {

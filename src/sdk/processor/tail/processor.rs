@@ -84,8 +84,9 @@ impl<P: SpanProcessor> TailProcessor<P> {
 
 impl<P: SpanProcessor> SpanProcessor for TailProcessor<P> {
     fn on_start(&self, span: &mut Span, cx: &Context) {
-        contained(|| self.inner.on_start(span, cx));
+        // First, since the processor may end the span.
         self.hand_on(self.holder.start(span.span_context(), cx.span().span_context()));
+        contained(|| self.inner.on_start(span, cx));
     }
 
     fn on_end(&self, span: SpanData) {
@@ -103,7 +104,8 @@ impl<P: SpanProcessor> SpanProcessor for TailProcessor<P> {
     }
 
     /// Gives up what is still held, or hands it on if it is slow already, and shuts the processor
-    /// behind down in what is left of the time.
+    /// behind down in what is left of the time. For what that one does when it is handed a span there
+    /// is no limit.
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         let started = Instant::now();
         self.hand_on(self.holder.close());

@@ -93,7 +93,8 @@ impl TailSampling {
     /// Keeps local traces whose root has taken longer than this. Default: none.
     ///
     /// One that is still open when it becomes [too old](Self::with_max_age) is kept as well, as far
-    /// as it has come, and its further spans go on as they end: a request that hangs is slow.
+    /// as it has come, and its further spans go on as they end, for as long as it is
+    /// [remembered](Self::with_max_traces): a request that hangs is slow.
     ///
     /// The limit is above 0 and below that age; anything else is an error when the telemetry or the
     /// processor is built.
@@ -117,7 +118,8 @@ impl TailSampling {
     ///
     /// Called again, it adds another; one that says yes is enough. It is asked when the root has
     /// ended and nothing else has made the trace one to keep, on the thread on which the root has
-    /// ended: it should be quick, and must not wait. One that panics has not said yes.
+    /// ended: it should be quick, and must not wait. One that panics has not said yes. A trace that
+    /// begins while it is asked is not held.
     ///
     /// ```
     /// use opentelemetry::{Key, Value};
@@ -145,6 +147,9 @@ impl TailSampling {
     /// A request that comes when there are that many is not held, and is exported only if it is
     /// sampled; [`refused_traces`](crate::sdk::tail::TailSamplingCounts::refused_traces) counts it.
     /// So this should be above the number of requests that are served at the same time.
+    ///
+    /// As many more are remembered that are decided over and have spans open, by the ids of these. If
+    /// there are too many, the oldest are forgotten, and what ends of them later is given up.
     pub fn with_max_traces(mut self, traces: usize) -> Self {
         self.limits.traces = traces;
         self
@@ -156,6 +161,9 @@ impl TailSampling {
     /// Spans that start beyond it are not held, nor is what starts below them. The trace is decided
     /// over all the same, and exported without them;
     /// [`oversized_traces`](crate::sdk::tail::TailSamplingCounts::oversized_traces) counts it.
+    ///
+    /// A trace that is kept goes to the exporters all at once, where it needs room in the queue: with
+    /// more than a few hundred spans in one, `OTEL_BSP_MAX_QUEUE_SIZE` wants to be larger as well.
     ///
     /// Together with [`with_max_traces`](Self::with_max_traces) this bounds the memory: a span that
     /// is held takes [1 to 2 KiB](crate::sdk::tail#what-it-costs).

@@ -93,17 +93,27 @@ pub(super) struct Whole {
 pub(super) type Released = (Fate, Vec<SpanData>);
 
 impl Shard {
-    /// A local root has started.
-    pub(super) fn begin(&mut self, root: SpanId, now: Instant, places: &Places) {
-        if self.closed || self.known.contains_key(&root) || !places.take() {
-            self.counts.refused_one();
-            return;
+    /// A local root has started. Gives whether there was a place for it; without one it is not held,
+    /// and to be [refused](Self::refuse).
+    pub(super) fn begin(&mut self, root: SpanId, now: Instant, places: &Places) -> bool {
+        if self.closed || self.known.contains_key(&root) {
+            self.refuse();
+            return true;
+        }
+        if !places.take() {
+            return false;
         }
         self.begun += 1;
         self.known.insert(root, self.begun);
         let open = Open { root, root_is_open: true, below: Vec::new(), oversized: false };
         let waiting = Waiting { open, began: now, ended: 0, held: Vec::new(), deciding: false };
         self.waiting.insert(self.begun, waiting);
+        true
+    }
+
+    /// A local root has started that is not held.
+    pub(super) fn refuse(&mut self) {
+        self.counts.refused_one();
     }
 
     /// A span has started below another. It is of the same local trace, unless that one has no room
@@ -174,19 +184,21 @@ impl Shard {
         Ended::Late(None, span)
     }
 
-    /// What was decided over a whole trace. Gives what has ended while that was thought about.
+    /// What was decided over a whole trace. Gives what has ended while that was thought about, and
+    /// what becomes of all: what was to be kept comes too late if nobody takes it any more.
     pub(super) fn conclude(
         &mut self,
         whole: &Whole,
         fate: Fate,
         waiting: &Places,
         decided: &Places,
-    ) -> Vec<SpanData> {
+    ) -> Released {
+        let fate = if self.closed && fate == Fate::Kept { Fate::Unfinished } else { fate };
         for span in &whole.held {
             self.known.remove(&span.span_context.span_id());
         }
         self.counts.released(count(&whole.held) + 1, fate);
-        self.settle(whole.number, fate, waiting, decided)
+        (fate, self.settle(whole.number, fate, waiting, decided))
     }
 
     /// Decides over the oldest of those that have begun before `before`, `most` at once; `fate` says

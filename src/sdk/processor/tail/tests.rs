@@ -276,7 +276,7 @@ fn what_ends_while_a_predicate_thinks_shares_the_fate() {
 }
 
 #[test]
-fn a_shutdown_while_a_predicate_thinks_takes_nothing_from_it() {
+fn what_a_predicate_says_after_the_shutdown_comes_too_late() {
     let world = Arc::new(OnceLock::<World>::new());
     let seen = Arc::clone(&world);
     let sampling = TailSampling::new().with_predicate(move |_| {
@@ -290,9 +290,11 @@ fn a_shutdown_while_a_predicate_thinks_takes_nothing_from_it() {
     let root = world.root(1);
     let (ended, open) = (world.child(&root), world.child(&root));
     assert_eq!(world.end(&ended), []);
-    assert_eq!(world.end(&root), ids_of([&ended, &root]));
+    // Nobody takes it any more.
+    assert_eq!(world.end(&root), []);
     assert_eq!(world.end(&open), []);
-    assert_eq!(spans(world.counts()), [0, 2, 0, 1]);
+    assert_eq!(spans(world.counts()), [0, 0, 0, 3]);
+    assert_eq!(traces(world.counts()), [0, 0, 0, 0, 0, 1]);
     assert_eq!(world.holder.sizes(), [0; 3]);
     assert_eq!(world.holder.places(), [0; 2]);
 }
@@ -357,6 +359,25 @@ fn there_is_room_for_so_many_traces_and_for_more_once_they_are_over() {
     assert_eq!(world.fail(&third), ids_of([&third]));
     assert_eq!(world.fail(&second), ids_of([&second]));
     assert_eq!(world.holder.places(), [0; 2]);
+}
+
+#[test]
+fn places_of_what_is_too_old_are_given_to_others_wherever_it_is() {
+    let world = World::new(TailSampling::new().with_max_traces(3));
+    for trace in 1..=3 {
+        world.root(trace);
+    }
+    world.clock.advance(Duration::from_secs(600));
+    // One after the other looks at another sixteenth, and each of those has one.
+    let mut kept = 0;
+    for trace in 4..4 + 2 * 16 {
+        let root = world.root(trace);
+        kept += world.fail(&root).len();
+    }
+    let [held, _, _, refused, aged, _] = traces(world.counts());
+    assert_eq!((held, aged), (0, 3));
+    assert!(refused < 16, "{refused}");
+    assert_eq!(kept as u64 + refused, 32);
 }
 
 #[test]

@@ -66,10 +66,23 @@ fn of_name<'a>(mount: &Mount<'a>) -> Option<&'a str> {
     if mount.point == "/etc/hostname" { of_directory(mount.root) } else { None }
 }
 
-/// `…/docker/containers/id/hostname`, `…/overlay-containers/id/userdata/hostname`.
+/// `…/docker/containers/id/hostname`, `…/overlay-containers/id/userdata/hostname`, and, with
+/// containerd's namespace between, `…/nerdctl/1935db59/containers/default/id/hostname`.
 fn of_directory(path: &str) -> Option<&str> {
-    let (directory, id) = path.split('/').zip(path.split('/').skip(1)).find(|(_, id)| is_id(id))?;
-    (directory == "containers" || directory.ends_with("-containers")).then_some(id)
+    let id = path.split('/').find(|id| is_id(id))?;
+    let (before, _) = path.split_once(id)?;
+    let mut above = before.trim_end_matches('/').rsplit('/');
+    let (directory, outer) = (above.next()?, above.next());
+    let holds = directory == "containers"
+        || directory.ends_with("-containers")
+        || outer == Some("containers");
+    holds.then_some(id)
+}
+
+/// Whether the root is layers of an image on top of one another.
+pub(super) fn is_on_layers(system: &System<'_>) -> bool {
+    let text = system.read("/proc/self/mountinfo").unwrap_or_default();
+    mounts(&text).any(|mount| mount.point == "/" && mount.file_system == "overlay")
 }
 
 fn is_id(text: &str) -> bool {
@@ -174,6 +187,18 @@ mod tests {
 ";
         is_the_container("0::/\n", pod);
         is_the_container("0::/\n", &root.replace("overlay-", "vfs-"));
+    }
+
+    #[test]
+    fn nerdctl_has_a_namespace_in_its_paths() {
+        is_the_container("0::/default/nerdctl-ID.scope\n", "");
+        let mountinfo = "\
+9 8 0:55 / / rw,relatime - overlay overlay rw,lowerdir=/var/lib/containerd/a
+10 9 8:1 /var/lib/nerdctl/1935db59/containers/default/ID/hostname /etc/hostname rw - ext4 /dev/sda1 rw
+";
+        is_the_container("0::/\n", mountinfo);
+        is_none("0::/\n", &mountinfo.replace("/containers/", "/other/"));
+        is_none("0::/\n", &mountinfo.replace("/default/", "/default/sandboxes/"));
     }
 
     #[test]

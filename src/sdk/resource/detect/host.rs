@@ -41,6 +41,7 @@ fn is_contained(system: &System<'_>) -> bool {
         || system.has("/.dockerenv")
         || system.has("/run/.containerenv")
         || container::id(system).is_some()
+        || container::is_on_layers(system)
 }
 
 fn name(system: &System<'_>) -> Option<String> {
@@ -114,6 +115,11 @@ mod tests {
             machine().file("/proc/self/cgroup", docker),
             machine().variable("KUBERNETES_SERVICE_HOST", "10.96.0.1"),
             machine().variable("K_SERVICE", "shop"),
+            // containerd's own tools leave nothing else.
+            machine().file(
+                "/proc/self/mountinfo",
+                "9 8 0:55 / / rw - overlay overlay rw,lowerdir=/var/lib/containerd/a\n",
+            ),
         ] {
             assert_eq!(id_of(world), None);
         }

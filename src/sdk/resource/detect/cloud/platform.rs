@@ -19,11 +19,24 @@ pub(crate) fn is_one(system: &System<'_>) -> bool {
 
 /// The id of the machine, where the provider tells.
 pub(crate) fn instance_id(system: &System<'_>) -> Option<String> {
-    fly::instance_id(system).or_else(|| azure::instance_id(system))
+    let (_, instance_id) = one(system)?;
+    instance_id(system)
 }
 
 fn find(system: &System<'_>) -> Option<Found> {
-    [aws::find, gcp::find, azure::find, fly::find].into_iter().find_map(|find| find(system))
+    one(system).map(|(found, _)| found)
+}
+
+type InstanceId = fn(&System<'_>) -> Option<String>;
+
+/// The first that shows itself, and where it tells the machine's id.
+fn one(system: &System<'_>) -> Option<(Found, InstanceId)> {
+    let none: InstanceId = |_| None;
+    aws::find(system)
+        .map(|found| (found, none))
+        .or_else(|| gcp::find(system).map(|found| (found, none)))
+        .or_else(|| azure::find(system).map(|found| (found, azure::instance_id as InstanceId)))
+        .or_else(|| fly::find(system).map(|found| (found, fly::instance_id as InstanceId)))
 }
 
 /// The two attributes that every platform has.
@@ -46,6 +59,23 @@ mod tests {
     fn outside_of_clouds_nothing_is_found() {
         let world = World::new().variable("AWS_REGION", "eu-west-1").variable("FLY_REGION", "ams");
         assert_eq!(world.find(detect), [""; 0]);
+    }
+
+    #[test]
+    fn of_two_that_show_themselves_the_first_counts_also_for_the_machine() {
+        let world = || {
+            World::new().variable("WEBSITE_SITE_NAME", "a").variable("WEBSITE_INSTANCE_ID", "33bb")
+        };
+        let provider = |world: World| world.find(detect).remove(0);
+        let host = |world: World| world.find(crate::sdk::resource::detect::host::detect).remove(0);
+        let fly = world().variable("FLY_APP_NAME", "a").variable("FLY_MACHINE_ID", "148e");
+        assert_eq!(provider(fly), "cloud.provider=azure");
+        let fly = world().variable("FLY_APP_NAME", "a").variable("FLY_MACHINE_ID", "148e");
+        assert_eq!(host(fly), "host.id=33bb");
+        let lambda = world()
+            .variable("AWS_LAMBDA_FUNCTION_NAME", "a")
+            .variable("AWS_EXECUTION_ENV", "AWS_Lambda_rust");
+        assert!(!host(lambda).starts_with("host.id="));
     }
 
     #[test]
