@@ -146,7 +146,7 @@ impl TelemetryBuilder {
     ///
     /// So everything is recorded, as with
     /// [`with_always_record`](SamplerBuilder::with_always_record), but for what a
-    /// [rule](crate::sdk::sampler::Rule::drop) drops.
+    /// [rule](crate::sdk::sampler::Rule::drop) drops, and all below that.
     ///
     /// It holds spans in front of everything that exports or prints. What is
     /// [handed to a processor](Self::with_span_processor) is handed on as before; a processor that

@@ -52,7 +52,7 @@
 //! | variable | default | a bad value |
 //! |---|---|---|
 //! | `OTEL_SERVICE_NAME` | `unknown_service:` and the executable's name, or the [package's](crate::package_resource) | – |
-//! | `OTEL_RESOURCE_ATTRIBUTES` | none | none of the attributes are used; of `telemetry.sdk.*`, that one is not |
+//! | `OTEL_RESOURCE_ATTRIBUTES` | none | none of the attributes are used; of `telemetry.sdk.*` and an empty `service.instance.id`, that one is not |
 //! | `HOSTNAME`, `K8S_*`, `AWS_*`, … | those of a [detector that was asked for](ResourceBuilder#detectors) | it is absent, without a warning |
 //! | `OTEL_TRACES_SAMPLER` | `parentbased_always_on`; or `always_on`, `always_off`, `traceidratio`, `parentbased_always_off`, `parentbased_traceidratio` | the default, also for `jaeger_remote`, `parentbased_jaeger_remote` and `xray`, which are not built in |
 //! | `OTEL_TRACES_SAMPLER_ARG` | `1.0`; the ratio, from 0 to 1, by the [older arithmetic](SamplerBuilder::with_trace_id_ratio) | the default |

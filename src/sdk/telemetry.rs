@@ -254,9 +254,12 @@ impl StartSpan for KnownTracer {
         let known = Known { follows_parents: foreseen.follows_parents, ..known };
         let marks = foreseen.marks;
         let starts = || started(&self.tracer, builder, parent_cx, known);
-        let mut started = foreseen.hand_over(self.sampler.place(), starts);
-        if marks && started.fresh && !started.recording {
-            started.cx = DroppedByRule::mark(&started.cx);
+        let place = self.sampler.place();
+        let mut started = foreseen.hand_over(place, starts);
+        if started.recording {
+            started.cx = DroppedByRule::clear(started.cx);
+        } else if marks && started.fresh {
+            started.cx = DroppedByRule::mark(&started.cx, place);
         }
         started
     }

@@ -379,6 +379,21 @@ fn a_distribution_is_ours_unless_another_names_itself_and_never_half_of_each() {
 }
 
 #[test]
+fn what_says_nothing_of_the_service_unnames_it_nowhere() {
+    for blank in ["", "  "] {
+        let detector = finds([("service.name", blank), ("service.instance.id", blank), ("a", "b")]);
+        let found =
+            of(ResourceBuilder::new().with_package("shop", "1").with_detector(detector), []);
+        assert_eq!((&*found["service.name"], &*found["a"]), ("shop", "b"));
+        assert!(!found["service.instance.id"].trim().is_empty());
+    }
+    let variable = ("OTEL_RESOURCE_ATTRIBUTES", "a=b,service.instance.id=%20");
+    let found = of(ResourceBuilder::new(), [variable]);
+    assert_eq!(found["a"], "b");
+    assert!(!found["service.instance.id"].trim().is_empty());
+}
+
+#[test]
 fn a_detector_that_begins_with_the_sdks_defaults_does_not_unname_the_service() {
     let package = || ResourceBuilder::new().with_package("shop", "1");
     let found = of(package().with_detector(SdkProvidedResourceDetector), []);

@@ -30,6 +30,7 @@ use tower_telemetry::{
 
 use crate::support::sdk::sampled_by;
 
+const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 fn only(rule: Rule) -> SamplerBuilder {
@@ -205,6 +206,34 @@ fn what_is_below_a_dropped_request_is_dropped_also_if_everything_is_recorded() {
 }
 
 #[test]
+fn a_request_that_comes_back_to_the_process_is_not_below_the_one_that_was_dropped() {
+    use opentelemetry::trace::Span;
+
+    let sampler = only(Rule::drop().with_path("/healthz")).with_always_record();
+    let (telemetry, _) = sampled_by(sampler);
+    let (another, _) = sampled_by(SamplerBuilder::new().with_always_off().with_always_record());
+    let recorded = |telemetry: &Telemetry| {
+        let tracer = telemetry.tracer_provider().tracer("test");
+        let cx = Context::current();
+        tracer.build_with_context(tracer.span_builder("inside"), &cx).is_recording()
+    };
+    let inner = TraceLayer::new().with_telemetry(&telemetry);
+    let outer = service_fn(|_: Request<()>| {
+        // Of this sampler's nothing, but what another one says.
+        assert!(!recorded(&telemetry) && recorded(&another));
+        let mut inner = inner.layer(service_fn(|_: Request<()>| {
+            assert!(recorded(&telemetry));
+            std::future::ready(Ok::<_, Infallible>(Response::new(String::new())))
+        }));
+        let mut asked = request("GET /items", None);
+        asked.headers_mut().insert("traceparent", NOT_SAMPLED.parse().unwrap());
+        async move { inner.call(asked).await }
+    });
+    let mut service = TraceLayer::new().with_telemetry(&telemetry).layer(outer);
+    tokio_test::block_on(service.call(request("GET /healthz", None))).unwrap();
+}
+
+#[test]
 fn a_predicate_is_asked_once_for_a_span() {
     let asked = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&asked);
@@ -260,6 +289,23 @@ fn a_change_between_rule_and_span_changes_nothing_for_the_span() {
         assert_eq!(exporter.get_finished_spans().unwrap().len(), 0, "{later}");
         tokio_test::block_on(service.call(request("GET /", None))).unwrap();
         assert_eq!(exporter.get_finished_spans().unwrap().len(), 1, "{later}");
+    }
+}
+
+#[test]
+fn what_was_looked_at_for_a_rule_decides_also_if_none_holds() {
+    let sampler = Arc::new(OnceLock::<Sampler>::new());
+    let asked = Arc::clone(&sampler);
+    let rule = Rule::drop().with_predicate(move |_| {
+        asked.get().unwrap().replace(SamplerBuilder::new().with_always_off()).unwrap();
+        false
+    });
+    let (telemetry, exporter) = sampled_by(SamplerBuilder::new().with_rule(rule));
+    assert!(sampler.set(telemetry.sampler().clone()).is_ok());
+    let mut service = TraceLayer::new().with_telemetry(&telemetry).layer(service_fn(ok));
+    for _ in 0..2 {
+        tokio_test::block_on(service.call(request("GET /", None))).unwrap();
+        assert_eq!(exporter.get_finished_spans().unwrap().len(), 1);
     }
 }
 

@@ -371,11 +371,32 @@ fn a_limit_counts_what_a_rule_has_sampled_against_its_parent_and_not_what_the_pa
         (0..10).filter(|_| ask(&sampler, cx, id(1)).decision == RecordAndSample).count()
     };
     for from in [From::Here, From::There] {
-        assert_eq!(sampled(&below(from, true, &[], id(1))), 10);
+        let cx = below(from, true, &[], id(1));
+        assert_eq!(sampled(&cx), 10);
+        // Others like it are dropped by the limit, so it stands for more than itself.
+        assert_eq!(ask(&sampler, &cx, id(1)).trace_state, TraceState::NONE);
     }
     assert_eq!(sampled(&below(From::There, false, &[], id(1))), 2);
     assert_eq!(sampled(&below(From::Here, false, &[], id(1))), 0);
     assert_eq!(sampled(&Context::new()), 0);
+}
+
+#[test]
+fn a_limit_does_not_count_what_a_branch_decides() {
+    let on = SdkSampler::AlwaysOn;
+    let sampler = new()
+        .with_remote_parent_not_sampled(on)
+        .with_rate_limit(RateLimit::per_second(1e-6).with_burst(1))
+        .build()
+        .unwrap();
+    let cx = below(From::There, false, &[], id(1));
+    assert!((0..10).all(|_| ask(&sampler, &cx, id(1)).decision == RecordAndSample));
+}
+
+#[test]
+fn a_rule_with_a_ratio_of_0_samples_nothing_and_drops_nothing_for_good() {
+    let sampler = new().with_rule(Rule::ratio(0.0)).with_always_record().build().unwrap();
+    assert_eq!(root(&sampler, 0x00ff_ffff_ffff_ffff), (RecordOnly, String::new()));
 }
 
 /// Samples the first it is asked about, and no other.

@@ -460,12 +460,15 @@ fn a_predicate_may_start_spans_which_are_not_decided_over() {
 
 #[test]
 fn a_span_that_ends_as_it_starts_is_accounted_for() {
-    let processor =
-        TailSampling::new().in_front_of(Hooks { on_start: Some(Span::end), ..Hooks::default() });
-    let (provider, watch) = provider(processor.unwrap());
+    let ends = || Hooks { on_start: Some(Span::end), ..Hooks::default() };
+    let (provider, watch) = provider(TailSampling::new().in_front_of(ends()).unwrap());
     drop(provider.tracer("test").start("short"));
-    assert_eq!(spans(watch.counts()), [0, 1, 0, 0]);
-    assert_eq!(watch.counts().held_traces(), 0);
+    let telemetry = telemetry(TailSampling::new()).with_span_processor(ends()).build().unwrap();
+    drop(telemetry.tracer_provider().tracer("test").start("short"));
+    for counts in [watch.counts(), telemetry.tail_sampling().unwrap()] {
+        assert_eq!(spans(counts), [0, 1, 0, 0]);
+        assert_eq!(counts.held_traces(), 0);
+    }
 }
 
 #[test]
@@ -734,6 +737,8 @@ fn whatever_the_sampler_drops_may_be_kept_but_for_what_a_rule_drops() {
     assert_eq!(fails("/healthz", None), 0);
     // Nobody has recorded anything that would have to be given up.
     assert_eq!(spans(telemetry.tail_sampling().unwrap()), [8, 0, 0, 0]);
+    assert!(telemetry.sampler().to_string().starts_with("AlwaysRecord{ParentBased{"));
+    assert!(telemetry.sampler().settings().to_string().starts_with("ParentBased{"));
     // A change of the sampler does not change that.
     telemetry.sampler().replace(SamplerBuilder::new().with_always_off()).unwrap();
     assert_eq!(fails("/healthz", None), 4);

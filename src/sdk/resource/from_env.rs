@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::sdk::{
     env::Env,
-    resource::builder::{SERVICE_INSTANCE_ID, SERVICE_NAME},
+    resource::builder::{SERVICE_INSTANCE_ID, SERVICE_NAME, is_blank},
 };
 
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
@@ -27,11 +27,15 @@ pub(super) fn attributes(env: &mut Env) -> Vec<KeyValue> {
         }),
     };
     attributes.retain(|KeyValue { key, value, .. }| {
-        let is_free = !key.as_str().starts_with(OF_THE_SDK);
-        if !is_free {
-            env.warn(ATTRIBUTES, format!("{key}={value}"), "is the SDK's to say; it was not used");
-        }
-        is_free
+        let reason = if key.as_str().starts_with(OF_THE_SDK) {
+            "is the SDK's to say; it was not used"
+        } else if key.as_str() == SERVICE_INSTANCE_ID && is_blank(value) {
+            "is no id; it was not used"
+        } else {
+            return true;
+        };
+        env.warn(ATTRIBUTES, format!("{key}={value}"), reason);
+        false
     });
     attributes.extend(env.get(NAME).map(|name| KeyValue::new(SERVICE_NAME, name)));
     attributes
@@ -53,12 +57,8 @@ fn parse(list: &str) -> Result<Vec<KeyValue>, &'static str> {
             if key.is_empty() {
                 return Err("a key is empty");
             }
-            if value.trim().is_empty() {
-                match key.as_str() {
-                    SERVICE_NAME => return Err("service.name is empty"),
-                    SERVICE_INSTANCE_ID => return Err("service.instance.id is empty"),
-                    _ => {}
-                }
+            if key == SERVICE_NAME && value.trim().is_empty() {
+                return Err("service.name is empty");
             }
             Ok(KeyValue::new(key, value))
         })
@@ -112,7 +112,6 @@ mod tests {
             "a=%FF",
             "service.name=",
             "service.name=%20",
-            "service.instance.id=",
         ] {
             assert!(parse(list).is_err(), "{list}");
         }

@@ -157,7 +157,7 @@ impl SamplerBuilder {
     }
 
     /// Limits the traces that start here to so many a second, whatever the ratio and the rules say.
-    /// What a sampled parent decides, and what is below one, is not counted, nor what a
+    /// Where parents are followed, what is below a sampled one is not counted, nor what a
     /// [branch](Self::with_remote_parent_sampled) decides. Default: no limit.
     ///
     /// How many were dropped for each that is sampled nobody can tell beforehand, so the traces
@@ -268,8 +268,8 @@ impl SamplerBuilder {
     ///
     /// # Errors
     ///
-    /// A ratio, a rate or a burst is out of its range, or a rule has a path that no path can be, or
-    /// a name that no header can have.
+    /// A ratio, a rate or a burst is out of its range, or a rule has a path or a route that none can
+    /// be, or a name that no header can have.
     pub fn build(self) -> Result<Sampler, BuildError> {
         Sampler::new(self, false)
     }

@@ -59,10 +59,10 @@
 //! 3. The root decision: [always on](SamplerBuilder::with_always_on), [always
 //!    off](SamplerBuilder::with_always_off), a [ratio](SamplerBuilder::with_ratio), or
 //!    [anybody's sampler](SamplerBuilder::with_root).
-//! 4. The [rate limit](SamplerBuilder::with_rate_limit), over all that is to be sampled and was not
-//!    decided by a parent.
+//! 4. The [rate limit](SamplerBuilder::with_rate_limit), over all that is to be sampled and whose
+//!    parent, where parents are followed, is not.
 //! 5. What is dropped now is still [recorded](SamplerBuilder::with_always_record) if everything is,
-//!    but for what a rule has dropped.
+//!    but for what a [drop rule](Rule::drop) has dropped, and all below that.
 //!
 //! In a layer [with the telemetry](crate::TraceLayer::with_telemetry) rules look at the request itself,
 //! before any attribute is made of it; of any other span they see name and attributes. So a health

@@ -44,7 +44,8 @@ impl Plan {
     pub(super) fn new(followed: bool, root: Decider) -> Self {
         let root = match root {
             Decider::AlwaysOn => ON,
-            Decider::AlwaysOff | Decider::Ratio(Ruling::Drop) => OFF,
+            Decider::AlwaysOff
+            | Decider::Ratio(Ruling::Drop | Ruling::Keep(Threshold::KEEP_NONE)) => OFF,
             Decider::Ratio(Ruling::Keep(threshold)) => RATIO | threshold.bits(),
             Decider::TraceIdRatio(ratio) => TRACE_ID_RATIO | ratio.abs().to_bits(),
         };
@@ -220,6 +221,7 @@ mod tests {
         for (root, comes_to) in [
             (Decider::TraceIdRatio(-0.0), Decider::TraceIdRatio(0.0)),
             (Decider::Ratio(Ruling::Drop), Decider::AlwaysOff),
+            (Decider::Ratio(Ruling::Keep(Threshold::KEEP_NONE)), Decider::AlwaysOff),
         ] {
             assert_eq!(Plan::new(true, root).root(), comes_to);
         }

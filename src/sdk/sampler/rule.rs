@@ -130,7 +130,8 @@ impl Rule {
         self.and(Condition::PathPrefix(prefix.into()))
     }
 
-    /// Only for this route, such as `/items/{id}`, or a glob as in [`with_path`](Self::with_path).
+    /// Only for this route, such as `/items/{id}`, or a glob as in [`with_path`](Self::with_path). It
+    /// has to begin with `/` or `*`.
     ///
     /// A route counts where it is [known before the start](crate::server::RequestHead::route): with
     /// a layer on axum's router it is, with one around the router it is not. On a client it is the

@@ -5,6 +5,7 @@ use crate::{error::BuildError, sdk::sampler::threshold::Threshold};
 /// What a rule says of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ruling {
+    /// Dropped for good, also where everything is on record.
     Drop,
     /// Kept, if the trace's randomness is not below this.
     Keep(Threshold),
@@ -16,7 +17,7 @@ impl Ruling {
     /// [range]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/#sampling-probability
     pub(super) fn of_ratio(setting: &'static str, ratio: f64) -> Result<Self, BuildError> {
         if ratio == 0.0 {
-            return Ok(Self::Drop);
+            return Ok(Self::Keep(Threshold::KEEP_NONE));
         }
         let must = "must be 0, or from 2⁻⁵⁶ to 1";
         let threshold = Threshold::of_ratio(ratio);

@@ -100,6 +100,7 @@ impl Settings {
         asked: &Asked<'_>,
         asked_before: Option<Option<Ruling>>,
         presumed: &Presumed,
+        place: usize,
     ) -> SamplingResult {
         let parent_cx = asked.parent_cx();
         let parent = parent_cx.span();
@@ -120,17 +121,17 @@ impl Settings {
                 Who::Theirs(sampler) => Who::Theirs(&**sampler),
             },
         };
-        let bucket = self.bucket(ruling, followed, parent);
-        let mut result = match (who, bucket) {
+        let limit = self.limit(ruling, followed, parent);
+        let mut result = match (who, limit) {
             (Who::Ours(decided), None) => decided.result(&trace),
-            (Who::Ours(decided), Some(bucket)) => decided.limited(|| bucket.take()).result(&trace),
+            (Who::Ours(decided), Some(limit)) => decided.limited(|| limit.passes()).result(&trace),
             (Who::Theirs(sampler), None) => asked.ask(sampler),
-            (Who::Theirs(sampler), Some(bucket)) => limited(asked.ask(sampler), bucket),
+            (Who::Theirs(sampler), Some(limit)) => limited(asked.ask(sampler), &limit),
         };
         if self.records
             && result.decision == SamplingDecision::Drop
             && ruling != Some(Ruling::Drop)
-            && !DroppedByRule::is_above(parent_cx, parent)
+            && !DroppedByRule::is_above(parent_cx, parent, place)
         {
             result.decision = SamplingDecision::RecordOnly;
         }
@@ -143,6 +144,7 @@ impl Settings {
         parent_cx: &Context,
         kind: &SpanKind,
         observed: bool,
+        place: usize,
         head: impl Fn() -> RequestHead<'h>,
     ) -> Foreseen {
         let parent = parent_cx.span();
@@ -159,14 +161,15 @@ impl Settings {
             (None, Who::Ours(root)) => Some(root.share()),
             (None, Who::Theirs(_)) => None,
         };
-        let bucket = self.bucket(ruling, followed, parent);
-        let share = match bucket {
-            // It may be fuller by the time that it matters.
-            Some(bucket) if !observed && bucket.is_empty() => share.map(|_| 0.0),
+        let limit = self.limit(ruling, followed, parent);
+        let share = match limit {
+            // It may let more pass by the time that it matters.
+            Some(limit) if !observed && limit.is_reached() => share.map(|_| 0.0),
             Some(_) | None => share,
         };
         let is_dropped = ruling == Some(Ruling::Drop);
-        let records = self.records && !is_dropped && !DroppedByRule::is_above(parent_cx, parent);
+        let records =
+            self.records && !is_dropped && !DroppedByRule::is_above(parent_cx, parent, place);
         Foreseen {
             marks: self.records && is_dropped,
             wants_attributes: records || wants_attributes(share, observed),
@@ -175,15 +178,15 @@ impl Settings {
         }
     }
 
-    /// The limit of what is decided here. What a parent was sampled for is counted with that one.
-    fn bucket(
+    /// The limit of what is decided here: without a parent to follow, or by a rule over one.
+    fn limit(
         &self,
         ruling: Option<Ruling>,
         followed: bool,
         parent: &SpanContext,
-    ) -> Option<&Bucket> {
-        let is_ours = !followed || ruling.is_some() && !parent.is_sampled();
-        self.bucket.as_deref().filter(|_| is_ours)
+    ) -> Option<Limit<'_>> {
+        let bucket = self.bucket.as_deref().filter(|_| !followed || ruling.is_some())?;
+        Some(Limit { bucket, is_free: followed && parent.is_sampled() })
     }
 
     /// Whether what is dropped is on record all the same.
@@ -214,10 +217,28 @@ impl Settings {
     }
 }
 
+/// A limit, as one span meets it.
+struct Limit<'a> {
+    bucket: &'a Bucket,
+    /// It takes no token: its parent was counted, wherever that was. Still nobody can tell how many
+    /// it stands for, since others like it take one.
+    is_free: bool,
+}
+
+impl Limit<'_> {
+    fn passes(&self) -> bool {
+        self.is_free || self.bucket.take()
+    }
+
+    fn is_reached(&self) -> bool {
+        !self.is_free && self.bucket.is_empty()
+    }
+}
+
 /// What somebody else's sampler says, with a limit.
-fn limited(mut result: SamplingResult, bucket: &Bucket) -> SamplingResult {
+fn limited(mut result: SamplingResult, limit: &Limit<'_>) -> SamplingResult {
     if result.decision == SamplingDecision::RecordAndSample {
-        if !bucket.take() {
+        if !limit.passes() {
             result.decision = SamplingDecision::Drop;
         }
         result.trace_state = Ot::of(&result.trace_state).write(&result.trace_state, None);

@@ -69,7 +69,16 @@ struct Shared {
 }
 
 impl Sampler {
-    /// What it goes by.
+    /// What it goes by: what it was built of, or changed to. That a telemetry with [tail
+    /// sampling](crate::sdk::tail) has everything on record besides is not among it.
+    ///
+    /// ```
+    /// use tower_telemetry::SamplerBuilder;
+    ///
+    /// let sampler = SamplerBuilder::new().with_ratio(0.1).build()?;
+    /// assert!(sampler.settings().to_string().contains("ProbabilitySampler{0.1}"));
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
     pub fn settings(&self) -> SamplerBuilder {
         self.0.settings.load().source.clone()
     }
@@ -146,19 +155,22 @@ impl Sampler {
     ) -> Foreseen {
         match self.0.plan.load() {
             Some(plan) => plan.foresee(parent_cx, observed),
-            None => self.0.settings.load_full().foresee(parent_cx, kind, observed, head),
+            None => {
+                self.0.settings.load_full().foresee(parent_cx, kind, observed, self.place(), head)
+            }
         }
     }
-}
 
-impl Sampler {
     /// By more than a plan, or by what was foreseen. Apart, so that a plan is not slower for it.
     #[inline(never)]
     fn decide(&self, asked: &Asked<'_>) -> SamplingResult {
         let Shared { settings, presumed, .. } = &*self.0;
-        match By::is_for(self.place()).then(By::take).flatten() {
-            None => settings.load().decide(asked, None, presumed),
-            Some(By::Settings(settings, ruling)) => settings.decide(asked, Some(ruling), presumed),
+        let place = self.place();
+        match By::is_for(place).then(By::take).flatten() {
+            None => settings.load().decide(asked, None, presumed, place),
+            Some(By::Settings(settings, ruling)) => {
+                settings.decide(asked, Some(ruling), presumed, place)
+            }
             Some(By::Plan(plan)) => plan.decide(asked.parent_cx(), asked.trace_id(), presumed),
         }
     }

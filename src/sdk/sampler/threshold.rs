@@ -27,6 +27,11 @@ pub(super) struct Threshold(u64);
 pub(super) struct Randomness(u64);
 
 impl Threshold {
+    /// Rejects everything, which is [no probability sampling][zero] any more, and never written.
+    ///
+    /// [zero]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/#sampling-probability
+    pub(super) const KEEP_NONE: Self = Self(VALUES);
+
     /// Rejects nothing.
     pub(super) const KEEP_ALL: Self = Self(0);
 

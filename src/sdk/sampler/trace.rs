@@ -48,7 +48,8 @@ impl<'a> Trace<'a> {
         self.ot.randomness().unwrap_or_else(|| Randomness::of_id(self.id))
     }
 
-    /// Whether its id has to be taken for random, though the caller has not said that it is.
+    /// Whether its id has to be taken for random, though the caller has not said that it is. Of a
+    /// local parent the id is this process's own, or its caller's, whose span has been asked about.
     #[inline]
     fn is_presumed_random(&self) -> bool {
         self.parent.is_valid()
@@ -71,7 +72,9 @@ impl Presumed {
     /// [migration]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/#migration-to-consistent-probability-samplers
     #[inline]
     pub(super) fn check(&self, trace: &Trace<'_>, threshold: Threshold) {
-        if threshold != Threshold::KEEP_ALL && trace.is_presumed_random() {
+        if ![Threshold::KEEP_ALL, Threshold::KEEP_NONE].contains(&threshold)
+            && trace.is_presumed_random()
+        {
             self.say();
         }
     }

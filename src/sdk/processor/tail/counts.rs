@@ -58,8 +58,9 @@ impl TailSamplingCounts {
     }
 
     /// How many local traces were not held from the start, for there were
-    /// [too many](crate::sdk::tail::TailSampling::with_max_traces) at once; or, which is as good as
-    /// never, their root had the id of a span that is held.
+    /// [too many](crate::sdk::tail::TailSampling::with_max_traces) at once; or, which is rare, since
+    /// they began in a predicate or after the shutdown, or their root had the id of a span that is
+    /// held.
     #[must_use]
     pub fn refused_traces(&self) -> u64 {
         self.refused_traces
@@ -73,7 +74,7 @@ impl TailSamplingCounts {
     }
 
     /// How many local traces were given up because they had not ended at the shutdown, and were not
-    /// known to be slow.
+    /// known to be slow, or because it was not decided by then that they are kept.
     #[must_use]
     pub fn unfinished_traces(&self) -> u64 {
         self.unfinished_traces

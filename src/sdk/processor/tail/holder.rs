@@ -142,7 +142,7 @@ impl Holder {
         let mut all = Vec::new();
         for shard in &self.shards {
             let mut shard = lock(shard);
-            shard.close();
+            shard.close(&self.decided);
             let fate = |began| self.fate_of(began, now, Fate::Unfinished);
             all.append(&mut shard.age(|_| true, fate, usize::MAX, [&self.waiting, &self.decided]));
         }

@@ -119,7 +119,7 @@ impl TailSampling {
     /// Called again, it adds another; one that says yes is enough. It is asked when the root has
     /// ended and nothing else has made the trace one to keep, on the thread on which the root has
     /// ended: it should be quick, and must not wait. One that panics has not said yes. A trace that
-    /// begins while it is asked is not held.
+    /// begins on this thread while it is asked is not held.
     ///
     /// ```
     /// use opentelemetry::{Key, Value};

@@ -220,8 +220,12 @@ impl Shard {
     }
 
     /// From now on nothing more is held.
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&mut self, places: &Places) {
         self.closed = true;
+        for (_, over) in mem::take(&mut self.decided) {
+            places.give_back();
+            self.forget(&over.open);
+        }
     }
 
     pub(super) fn counts(&self) -> TailSamplingCounts {

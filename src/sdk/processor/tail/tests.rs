@@ -300,6 +300,19 @@ fn what_a_predicate_says_after_the_shutdown_comes_too_late() {
 }
 
 #[test]
+fn what_ends_after_the_shutdown_is_given_up_whatever_its_trace_was() {
+    let world = World::new(TailSampling::new());
+    let root = world.root(1);
+    let open = world.child(&root);
+    assert_eq!(world.fail(&root), ids_of([&root]));
+    assert_eq!(world.holder.close(), []);
+    assert_eq!(world.end(&open), []);
+    assert_eq!(spans(world.counts()), [0, 1, 0, 1]);
+    assert_eq!(world.holder.sizes(), [0; 3]);
+    assert_eq!(world.holder.places(), [0; 2]);
+}
+
+#[test]
 fn at_the_shutdown_what_is_slow_by_then_is_kept_and_the_rest_is_given_up() {
     let world = World::new(TailSampling::new().with_slower_than(SECOND));
     let slow = world.root(1);
@@ -368,16 +381,11 @@ fn places_of_what_is_too_old_are_given_to_others_wherever_it_is() {
         world.root(trace);
     }
     world.clock.advance(Duration::from_secs(600));
-    // One after the other looks at another sixteenth, and each of those has one.
-    let mut kept = 0;
-    for trace in 4..4 + 2 * 16 {
-        let root = world.root(trace);
-        kept += world.fail(&root).len();
+    // All of another sixteenth; one after the other looks at the next.
+    for trace in 1..=48 {
+        world.root(16 * trace);
     }
-    let [held, _, _, refused, aged, _] = traces(world.counts());
-    assert_eq!((held, aged), (0, 3));
-    assert!(refused < 16, "{refused}");
-    assert_eq!(kept as u64 + refused, 32);
+    assert_eq!(traces(world.counts()), [3, 0, 0, 45, 3, 0]);
 }
 
 #[test]

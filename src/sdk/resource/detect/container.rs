@@ -67,16 +67,18 @@ fn of_name<'a>(mount: &Mount<'a>) -> Option<&'a str> {
 }
 
 /// `…/docker/containers/id/hostname`, `…/overlay-containers/id/userdata/hostname`, and, with
-/// containerd's namespace between, `…/nerdctl/1935db59/containers/default/id/hostname`.
+/// containerd's namespace between, `…/nerdctl/1935db59/containers/default/id/hostname`. Containers may
+/// be in containers; the innermost comes last.
 fn of_directory(path: &str) -> Option<&str> {
-    let id = path.split('/').find(|id| is_id(id))?;
-    let (before, _) = path.split_once(id)?;
-    let mut above = before.trim_end_matches('/').rsplit('/');
-    let (directory, outer) = (above.next()?, above.next());
-    let holds = directory == "containers"
-        || directory.ends_with("-containers")
-        || outer == Some("containers");
-    holds.then_some(id)
+    let segments: Vec<&str> = path.split('/').collect();
+    let is_of_nerdctl = segments.contains(&"nerdctl");
+    segments.windows(3).rev().find_map(|window| {
+        let [grandparent, parent, id] = *window else { return None };
+        let holds = parent == "containers"
+            || parent.ends_with("-containers")
+            || is_of_nerdctl && grandparent == "containers";
+        (holds && is_id(id)).then_some(id)
+    })
 }
 
 /// Whether the root is layers of an image on top of one another.
@@ -199,6 +201,24 @@ mod tests {
         is_the_container("0::/\n", mountinfo);
         is_none("0::/\n", &mountinfo.replace("/containers/", "/other/"));
         is_none("0::/\n", &mountinfo.replace("/default/", "/default/sandboxes/"));
+        is_none("0::/\n", &mountinfo.replace("/nerdctl/", "/storage/"));
+    }
+
+    #[test]
+    fn of_several_ids_in_a_path_the_innermost_containers_counts() {
+        for path in [
+            "/var/lib/docker/volumes/SANDBOX/_data/containers/ID/hostname",
+            "/var/lib/docker/containers/SANDBOX/docker/containers/ID/hostname",
+            "/snap-ID/docker/containers/ID/hostname",
+        ] {
+            is_the_container(
+                "0::/\n",
+                &format!("1 2 8:1 {path} /etc/hostname rw - ext4 /dev/sda1 rw\n"),
+            );
+        }
+        for path in ["/containers/storage/ID/hostname", "/volumes/ID/hostname", "/ID/ID/ID/ID"] {
+            is_none("0::/\n", &format!("1 2 8:1 {path} /etc/hostname rw - ext4 /dev/sda1 rw\n"));
+        }
     }
 
     #[test]

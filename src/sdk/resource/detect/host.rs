@@ -126,6 +126,16 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_that_runs_containers_is_none() {
+        let world = machine().file(
+            "/proc/self/mountinfo",
+            "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
+             2 1 0:55 / /var/lib/docker/overlay2/a/merged rw - overlay overlay rw\n",
+        );
+        assert_eq!(id_of(world).as_deref(), Some(ID));
+    }
+
+    #[test]
     fn in_a_cloud_the_id_is_the_instances() {
         let world = machine().variable("FLY_APP_NAME", "shop").variable("FLY_MACHINE_ID", "148e");
         assert_eq!(id_of(world).as_deref(), Some("148e"));
