@@ -112,6 +112,15 @@ impl ResourceBuilder {
     }
 
     /// Sets `service.namespace`: what tells services of the same name apart, a team for one.
+    /// Default: none.
+    ///
+    /// ```
+    /// use tower_telemetry::ResourceBuilder;
+    ///
+    /// let resource = ResourceBuilder::new().with_service_namespace("market").build()?;
+    /// assert_eq!(resource.get(&"service.namespace".into()), Some("market".into()));
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
     pub fn with_service_namespace(self, namespace: impl Into<String>) -> Self {
         self.with_attribute(SERVICE_NAMESPACE, namespace.into())
     }
@@ -188,13 +197,22 @@ impl ResourceBuilder {
     }
 
     /// Sets any attribute. Of two with the same key the later one counts; an empty key is an error
-    /// of [`build`](Self::build).
+    /// of [`build`](Self::build). An empty value is sent as it is. Default: none.
+    ///
+    /// ```
+    /// use tower_telemetry::ResourceBuilder;
+    ///
+    /// let resource = ResourceBuilder::new().with_attribute("team", "checkout").build()?;
+    /// assert_eq!(resource.get(&"team".into()), Some("checkout".into()));
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
     pub fn with_attribute(mut self, key: impl Into<Key>, value: impl Into<Value>) -> Self {
         self.attributes.push(KeyValue::new(key, value));
         self
     }
 
-    /// Sets any number of attributes.
+    /// Sets any number of attributes, as [`with_attribute`](Self::with_attribute) does. Default:
+    /// none.
     pub fn with_attributes(mut self, attributes: impl IntoIterator<Item = KeyValue>) -> Self {
         self.attributes.extend(attributes);
         self

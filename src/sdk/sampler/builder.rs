@@ -81,6 +81,13 @@ impl SamplerBuilder {
 
     /// Samples no trace that starts here, as the specification's [`AlwaysOff`][off] does.
     ///
+    /// ```
+    /// use tower_telemetry::SamplerBuilder;
+    ///
+    /// let sampler = SamplerBuilder::new().with_always_off();
+    /// assert!(sampler.to_string().contains("root:AlwaysOffSampler"));
+    /// ```
+    ///
     /// [off]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#alwaysoff
     pub fn with_always_off(mut self) -> Self {
         self.root = Root::AlwaysOff;
@@ -162,6 +169,14 @@ impl SamplerBuilder {
     ///
     /// How many were dropped for each that is sampled nobody can tell beforehand, so the traces
     /// carry no threshold.
+    ///
+    /// ```
+    /// use tower_telemetry::{SamplerBuilder, sdk::sampler::RateLimit};
+    ///
+    /// let sampler = SamplerBuilder::new().with_rate_limit(RateLimit::per_second(100.0));
+    /// assert!(sampler.to_string().contains("RateLimiting{100,"));
+    /// assert!(!sampler.without_rate_limit().to_string().contains("RateLimiting"));
+    /// ```
     pub fn with_rate_limit(mut self, limit: RateLimit) -> Self {
         self.limit = Some(limit);
         self

@@ -43,6 +43,15 @@ pub struct RateLimit {
 impl RateLimit {
     /// So many traces a second, from 0.000001 to a million. Anything else, NaN included, is an
     /// error of [`SamplerBuilder::build`](crate::SamplerBuilder::build).
+    ///
+    /// ```
+    /// use tower_telemetry::{SamplerBuilder, sdk::sampler::RateLimit};
+    ///
+    /// let limited = |rate| SamplerBuilder::new().with_rate_limit(RateLimit::per_second(rate));
+    /// assert!(limited(2.5).build().is_ok());
+    /// let error = limited(0.0).build().unwrap_err();
+    /// assert_eq!(error.setting(), "sampling rate limit");
+    /// ```
     pub fn per_second(rate: f64) -> Self {
         Self { per_second: rate, burst: None }
     }

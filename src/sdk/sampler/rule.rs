@@ -83,6 +83,7 @@ impl Rule {
 
     /// Samples this share of the traces, as
     /// [`SamplerBuilder::with_ratio`](crate::SamplerBuilder::with_ratio) does, with the same range.
+    /// What it does not sample it drops like any other; 0 is not [`drop`](Self::drop).
     pub fn ratio(ratio: f64) -> Self {
         Self::new(Verdict::Ratio(ratio))
     }
@@ -106,6 +107,14 @@ impl Rule {
     }
 
     /// Only for requests with this method.
+    ///
+    /// ```
+    /// use http::Method;
+    /// use tower_telemetry::sdk::sampler::Rule;
+    ///
+    /// let rule = Rule::keep().with_method(Method::DELETE);
+    /// assert_eq!(rule.to_string(), "keep{method=DELETE}");
+    /// ```
     pub fn with_method(self, method: Method) -> Self {
         self.and(Condition::Method(method))
     }
@@ -126,6 +135,13 @@ impl Rule {
 
     /// Only for this path and those below it: `/admin` has `/admin/users` below it, and not
     /// `/administrators`. It has to begin with `/`.
+    ///
+    /// ```
+    /// use tower_telemetry::sdk::sampler::Rule;
+    ///
+    /// let rule = Rule::drop().with_path_prefix("/internal");
+    /// assert_eq!(rule.to_string(), "drop{path prefix=/internal}");
+    /// ```
     pub fn with_path_prefix(self, prefix: impl Into<String>) -> Self {
         self.and(Condition::PathPrefix(prefix.into()))
     }
@@ -136,6 +152,13 @@ impl Rule {
     /// A route counts where it is [known before the start](crate::server::RequestHead::route): with
     /// a layer on axum's router it is, with one around the router it is not. On a client it is the
     /// URL's template.
+    ///
+    /// ```
+    /// use tower_telemetry::sdk::sampler::Rule;
+    ///
+    /// let rule = Rule::ratio(0.5).with_route("/items/{id}");
+    /// assert_eq!(rule.to_string(), "ratio 0.5{route=/items/{id}}");
+    /// ```
     pub fn with_route(self, route: impl Into<String>) -> Self {
         self.and(Condition::Route(route.into()))
     }

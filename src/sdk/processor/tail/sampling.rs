@@ -150,6 +150,13 @@ impl TailSampling {
     ///
     /// As many more are remembered that are decided over and have spans open, by the ids of these. If
     /// there are too many, the oldest are forgotten, and what ends of them later is given up.
+    ///
+    /// ```
+    /// use tower_telemetry::sdk::tail::TailSampling;
+    ///
+    /// let sampling = TailSampling::new().with_max_traces(200);
+    /// assert!(format!("{sampling:?}").contains("max_traces: 200"));
+    /// ```
     pub fn with_max_traces(mut self, traces: usize) -> Self {
         self.limits.traces = traces;
         self
@@ -167,6 +174,13 @@ impl TailSampling {
     ///
     /// Together with [`with_max_traces`](Self::with_max_traces) this bounds the memory: a span that
     /// is held takes [1 to 2 KiB](crate::sdk::tail#what-it-costs).
+    ///
+    /// ```
+    /// use tower_telemetry::sdk::tail::TailSampling;
+    ///
+    /// let sampling = TailSampling::new().with_max_spans_per_trace(64);
+    /// assert!(format!("{sampling:?}").contains("max_spans_per_trace: 64"));
+    /// ```
     pub fn with_max_spans_per_trace(mut self, spans: usize) -> Self {
         self.limits.spans_per_trace = spans;
         self
