@@ -32,8 +32,9 @@ pub(super) fn lower_16(digits: &[u8; 16]) -> Option<u64> {
     Some(u64::from(lower_8(*high)?) << 32 | u64::from(lower_8(*low)?))
 }
 
-/// The same of 32 digits.
-#[inline]
+/// The same of 32 digits. Always a part of whoever reads them: a call costs as much as a digit, and
+/// whether it is one would depend on what else is compiled.
+#[inline(always)]
 pub(super) fn lower_32(digits: &[u8; 32]) -> Option<u128> {
     let ([high, low], _) = digits.as_chunks() else { return None };
     Some(u128::from(lower_16(high)?) << 64 | u128::from(lower_16(low)?))

@@ -60,8 +60,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets the propagator, which may be [several](Propagator::and). Default: `OTEL_PROPAGATORS`, or
-    /// else [`TraceContext`](crate::propagation::TraceContext) and
+    /// Sets the propagator, which may be [several](Propagator::and). Default: `OTEL_PROPAGATORS`,
+    /// or else [`TraceContext`](crate::propagation::TraceContext) and
     /// [`Baggage`](crate::propagation::Baggage).
     ///
     /// ```

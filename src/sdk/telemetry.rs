@@ -24,7 +24,7 @@ use crate::{
     scope::scope,
     sdk::{
         ExportError, Sampler, TelemetryBuilder, processor::fan_out::FanOut,
-        sampler::foreseen::DroppedByRule, tail::TailSamplingCounts,
+        tail::TailSamplingCounts,
     },
     tracer::{Known, StartSpan, Started, TracerSource, Unstarted, started},
 };
@@ -135,8 +135,8 @@ impl Telemetry {
         self.fan_out.names()
     }
 
-    /// What [tail sampling](TelemetryBuilder::with_tail_sampling) has kept, discarded and given up so
-    /// far; `None` if there is none.
+    /// What [tail sampling](TelemetryBuilder::with_tail_sampling) has kept, discarded and given up
+    /// so far; `None` if there is none.
     ///
     /// ```
     /// use tower_telemetry::{Telemetry, sdk::tail::TailSampling};
@@ -252,15 +252,6 @@ impl StartSpan for KnownTracer {
             request.describe(&mut builder);
         }
         let known = Known { follows_parents: foreseen.follows_parents, ..known };
-        let marks = foreseen.marks;
-        let starts = || started(&self.tracer, builder, parent_cx, known);
-        let place = self.sampler.place();
-        let mut started = foreseen.hand_over(place, starts);
-        if started.recording {
-            started.cx = DroppedByRule::clear(started.cx);
-        } else if marks && started.fresh {
-            started.cx = DroppedByRule::mark(&started.cx, place);
-        }
-        started
+        foreseen.start(|| started(&self.tracer, builder, parent_cx, known))
     }
 }

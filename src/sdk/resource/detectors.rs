@@ -53,10 +53,9 @@ impl ResourceBuilder {
     /// | `host.name` | the name | `/proc/sys/kernel/hostname`, `/etc/hostname`; `HOSTNAME`; Windows: `COMPUTERNAME` |
     /// | `host.arch` | `amd64`, `arm64`, `arm32`, `x86`, `ppc32`, `ppc64`, `s390x`, or what Rust calls it | what the program was built for |
     ///
-    /// A root of layers (`overlay`) is taken for a container's.
-    /// A container's `/etc/machine-id` is its image's, and the same wherever that runs, so there is
-    /// no `host.id` in a container. On macOS and Windows there is none either: it would take a
-    /// process or the registry.
+    /// A root of layers (`overlay`) is taken for a container's. A container's `/etc/machine-id` is
+    /// its image's, and the same wherever that runs, so there is no `host.id` in a container. On
+    /// macOS and Windows there is none either: it would take a process or the registry.
     ///
     /// ```
     /// use tower_telemetry::ResourceBuilder;
@@ -284,8 +283,8 @@ impl ResourceBuilder {
     ///
     /// It runs when the resource is built. If it panics, that is logged and the resource is built
     /// without it. What it says of `telemetry.sdk.*` is not used, nor an empty `service.name` or
-    /// `service.instance.id`, nor a name that begins with `unknown_service`, as one that starts from
-    /// the SDK's default resource has. What its schema URL does is [above](#schema-url).
+    /// `service.instance.id`, nor a name that begins with `unknown_service`, as one that starts
+    /// from the SDK's default resource has. What its schema URL does is [above](#schema-url).
     ///
     /// ```
     /// use opentelemetry::KeyValue;

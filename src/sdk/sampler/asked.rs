@@ -34,7 +34,8 @@ impl<'a> Asked<'a> {
     }
 
     pub(super) fn parent_cx(&self) -> &'a Context {
-        self.parent_context.unwrap_or_else(|| nowhere())
+        static NONE: LazyLock<Context> = LazyLock::new(Context::new);
+        self.parent_context.unwrap_or_else(|| &NONE)
     }
 
     pub(super) fn trace_id(&self) -> TraceId {
@@ -55,10 +56,4 @@ impl<'a> Asked<'a> {
         let Self { parent_context, trace_id, name, kind, attributes, links } = *self;
         sampler.should_sample(parent_context, trace_id, name, kind, attributes, links)
     }
-}
-
-/// The Context of a span that was started in none.
-pub(super) fn nowhere() -> &'static Context {
-    static NOWHERE: LazyLock<Context> = LazyLock::new(Context::new);
-    &NOWHERE
 }

@@ -135,8 +135,8 @@ impl SamplerBuilder {
     /// # Ok::<(), tower_telemetry::BuildError>(())
     /// ```
     ///
-    /// It is asked with name and attributes, as the SDK asks it: rules that it has itself do not see
-    /// the request.
+    /// It is asked with name and attributes, as the SDK asks it: rules that it has itself do not
+    /// see the request.
     pub fn with_root<S: ShouldSample + 'static>(mut self, sampler: S) -> Self {
         self.root = Root::Custom(Arc::new(sampler));
         self
@@ -189,8 +189,8 @@ impl SamplerBuilder {
     }
 
     /// Follows the parent's decision where there is a parent, as is the default: a request of a
-    /// trace that is recorded is recorded, one of a trace that is not is not. A caller that has left
-    /// the decision to others, as [B3](crate::propagation::B3) and
+    /// trace that is recorded is recorded, one of a trace that is not is not. A caller that has
+    /// left the decision to others, as [B3](crate::propagation::B3) and
     /// [X-Ray](crate::propagation::XRay) can say, is no parent to follow.
     ///
     /// The parent's threshold goes along, unless it [cannot be true][threshold].
@@ -255,17 +255,19 @@ impl SamplerBuilder {
     }
 
     /// Records what is dropped without sampling it, as the specification's [`AlwaysRecord`][record]
-    /// does: processors see those spans, exporters do not. Default: what is dropped is not recorded.
+    /// does: processors see those spans, exporters do not. Default: what is dropped is not
+    /// recorded.
     ///
     /// What a [rule](Rule::drop) drops stays dropped, and so does all that is below it, if a layer
     /// [with the telemetry](crate::TraceLayer::with_telemetry) has started it.
     ///
-    /// The SDK's own batch processor (0.33.1) exports such spans although they are not sampled, as it
-    /// should not. Those of a [`Telemetry`](crate::Telemetry) do not.
+    /// The SDK's own batch processor (0.33.1) exports such spans although they are not sampled, as
+    /// it should not. Those of a [`Telemetry`](crate::Telemetry) do not.
     ///
     /// Every request costs then what a sampled one does, but for its export. To export those that
-    /// have turned out to matter, see [`with_tail_sampling`](crate::TelemetryBuilder::with_tail_sampling),
-    /// which has no need of this one.
+    /// have turned out to matter, see
+    /// [`with_tail_sampling`](crate::TelemetryBuilder::with_tail_sampling), which has no need of
+    /// this one.
     ///
     /// [record]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#alwaysrecord
     pub fn with_always_record(mut self) -> Self {
@@ -283,8 +285,8 @@ impl SamplerBuilder {
     ///
     /// # Errors
     ///
-    /// A ratio, a rate or a burst is out of its range, or a rule has a path or a route that none can
-    /// be, or a name that no header can have.
+    /// A ratio, a rate or a burst is out of its range, or a rule has a path or a route that none
+    /// can be, or a name that no header can have.
     pub fn build(self) -> Result<Sampler, BuildError> {
         Sampler::new(self, false)
     }

@@ -10,9 +10,9 @@ use crate::head::RequestHead;
 /// A span that is about to start, as [`Rule`](super::Rule)s see it.
 ///
 /// Of a span of a layer that [has the telemetry](crate::TraceLayer::with_telemetry) it is the
-/// request, looked at before anything is made of it. Of any other span, also of a layer with just the
-/// provider, or the global one, it is what its builder says: name and attributes. [`method`](Self::method),
-/// [`path`](Self::path) and [`route`](Self::route) are read from either.
+/// request, looked at before anything is made of it. Of any other span, also of a layer with just
+/// the provider, or the global one, it is what its builder says: name and attributes.
+/// [`method`](Self::method), [`path`](Self::path) and [`route`](Self::route) are read from either.
 ///
 /// ```
 /// use tower_telemetry::sdk::sampler::{Candidate, Rule};

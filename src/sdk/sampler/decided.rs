@@ -27,12 +27,17 @@ pub(super) enum Count {
 }
 
 impl Decided {
-    /// What a ratio, or a rule, makes of the trace's randomness.
-    #[inline]
+    /// What a rule says.
     pub(super) fn by(ruling: Ruling, trace: &Trace<'_>, presumed: &Presumed) -> Self {
-        let Ruling::Keep(threshold) = ruling else {
-            return Self::Dropped;
-        };
+        match ruling {
+            Ruling::Drop => Self::Dropped,
+            Ruling::Keep(threshold) => Self::at(threshold, trace, presumed),
+        }
+    }
+
+    /// What a threshold makes of the trace's randomness.
+    #[inline]
+    pub(super) fn at(threshold: Threshold, trace: &Trace<'_>, presumed: &Presumed) -> Self {
         presumed.check(trace, threshold);
         if threshold.keeps(trace.randomness()) {
             Self::Sampled(Count::Known(threshold))

@@ -2,12 +2,10 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use opentelemetry::{
-    Context, TraceId,
-    trace::{SpanContext, TraceContextExt},
+use crate::{
+    sdk::sampler::{dropped::DroppedByRule, plan::Plan, ruling::Ruling, settings::Settings},
+    tracer::Started,
 };
-
-use crate::sdk::sampler::{plan::Plan, ruling::Ruling, settings::Settings};
 
 /// What can be told of a request before its span starts.
 #[derive(Debug)]
@@ -17,44 +15,17 @@ pub(crate) struct Foreseen {
     pub(crate) wants_attributes: bool,
     /// Whether whatever is below a sampled span is sampled.
     pub(crate) follows_parents: bool,
-    /// Whether it is dropped in such a way that all below it is to be dropped as well, though
-    /// everything is on record: then its Context is to [say so](DroppedByRule::mark).
-    pub(crate) marks: bool,
+    /// Which sampler it is of: its place in memory tells it from others.
+    pub(super) sampler: usize,
     pub(super) by: By,
 }
 
-/// What a rule has dropped, in the Context of what is below it. On record, that would be parts of a
-/// request that itself is not there.
-pub(crate) struct DroppedByRule {
-    trace_id: TraceId,
-    /// The sampler that has asked the rule.
-    sampler: usize,
-}
-
-impl DroppedByRule {
-    pub(crate) fn mark(cx: &Context, sampler: usize) -> Context {
-        let trace_id = cx.span().span_context().trace_id();
-        cx.with_value(Self { trace_id, sampler })
-    }
-
-    /// Takes the mark out of the Context of a span that is on record: a request that has come back
-    /// to this process is another one.
-    pub(crate) fn clear(cx: Context) -> Context {
-        match cx.get() {
-            Some(Self { trace_id, .. }) if *trace_id != TraceId::INVALID => {
-                cx.with_value(Self { trace_id: TraceId::INVALID, sampler: 0 })
-            }
-            Some(_) | None => cx,
-        }
-    }
-
-    /// Whether it is above, in this process and in this trace.
-    pub(super) fn is_above(parent_cx: &Context, parent: &SpanContext, sampler: usize) -> bool {
-        !parent.is_remote()
-            && parent_cx.get().is_some_and(|mark: &Self| {
-                mark.trace_id == parent.trace_id() && mark.sampler == sampler
-            })
-    }
+/// Our own samplers do not look at attributes. A processor may, when the span starts; if there is
+/// one (`observed`), only a span that is certain to be dropped goes without. Otherwise nobody can
+/// tell, and what is more likely decides.
+pub(super) fn wants_attributes(share: Option<f64>, observed: bool) -> bool {
+    let least = if observed { 0.0 } else { 0.5 };
+    share.is_none_or(|share| share > least)
 }
 
 /// What it was told by, and is to be decided by. Between the two the settings may change.
@@ -72,12 +43,30 @@ thread_local! {
 }
 
 impl Foreseen {
-    /// Starts a span whose sampler, which is at this place, is to go by this.
+    /// Starts the span, whose sampler is to go by this.
+    pub(crate) fn start(self, start: impl FnOnce() -> Started) -> Started {
+        let Self { sampler, by, .. } = self;
+        let (records, is_dropped) = match &by {
+            By::Plan(_) => (false, false),
+            By::Settings(settings, ruling) => (settings.records(), *ruling == Some(Ruling::Drop)),
+        };
+        let mut started = by.hand_over(sampler, start);
+        if records && started.recording {
+            started.cx = DroppedByRule::clear(started.cx);
+        } else if records && started.fresh && is_dropped {
+            started.cx = DroppedByRule::mark(&started.cx, sampler);
+        }
+        started
+    }
+}
+
+impl By {
+    /// Hands it to this sampler, which is asked while `start` runs.
     ///
     /// The SDK has no parameter for what is known of a span beside its attributes, and a value in
     /// its Context is three allocations. It calls its sampler on this thread, before `start` comes
     /// back.
-    pub(crate) fn hand_over<T>(self, sampler: usize, start: impl FnOnce() -> T) -> T {
+    fn hand_over<T>(self, sampler: usize, start: impl FnOnce() -> T) -> T {
         /// Also if a sampler panics, or was not asked. What was there before is for a span further
         /// out, whose sampler is still to be asked.
         struct Reset(usize, Option<By>);
@@ -86,14 +75,12 @@ impl Foreseen {
                 replace(self.0, self.1.take());
             }
         }
-        let (sampler, by) = replace(sampler, Some(self.by));
-        let _reset = Reset(sampler, by);
+        let (before, by) = replace(sampler, Some(self));
+        let _reset = Reset(before, by);
         start()
     }
-}
 
-impl By {
-    /// Whether something was handed over to the sampler at this place.
+    /// Whether something was handed over to this sampler.
     #[inline]
     pub(super) fn is_for(sampler: usize) -> bool {
         FOR.get() == sampler
@@ -120,38 +107,32 @@ mod tests {
     use super::*;
     use crate::sdk::sampler::root::Decider;
 
-    fn foreseen() -> Foreseen {
-        let plan = Plan::new(true, Decider::AlwaysOff);
-        Foreseen {
-            wants_attributes: false,
-            follows_parents: true,
-            marks: false,
-            by: By::Plan(plan),
-        }
+    fn by() -> By {
+        By::Plan(Plan::new(true, Decider::AlwaysOff))
     }
 
-    /// Whether the sampler at this place finds something.
+    /// Whether this sampler finds something.
     fn finds(sampler: usize) -> bool {
         By::is_for(sampler) && By::take().is_some()
     }
 
     #[test]
     fn what_is_foreseen_is_for_one_span_of_one_sampler_and_gone_whatever_happens() {
-        let found = foreseen().hand_over(1, || [finds(2), finds(1), finds(1)]);
+        let found = by().hand_over(1, || [finds(2), finds(1), finds(1)]);
         assert_eq!(found, [false, true, false]);
 
-        foreseen().hand_over(1, || ());
+        by().hand_over(1, || ());
         assert!(!finds(1));
 
-        let panics = AssertUnwindSafe(|| foreseen().hand_over(1, || panic!("a sampler's")));
+        let panics = AssertUnwindSafe(|| by().hand_over(1, || panic!("a sampler's")));
         assert!(catch_unwind(panics).is_err());
         assert!(!finds(1));
     }
 
     #[test]
     fn a_span_that_starts_before_the_sampler_is_asked_takes_nothing_away() {
-        let found = foreseen().hand_over(1, || {
-            let inner = foreseen().hand_over(2, || [finds(1), finds(2)]);
+        let found = by().hand_over(1, || {
+            let inner = by().hand_over(2, || [finds(1), finds(2)]);
             [inner[0], inner[1], finds(1)]
         });
         assert_eq!(found, [false, true, true]);

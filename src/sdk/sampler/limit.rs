@@ -58,8 +58,8 @@ impl RateLimit {
 
     /// Sets how many may come at once after a time of rest, at least 1, and no more than the rate
     /// allows in a century; anything else is an error of
-    /// [`SamplerBuilder::build`](crate::SamplerBuilder::build). Default: as many as come in a second,
-    /// and at least 1.
+    /// [`SamplerBuilder::build`](crate::SamplerBuilder::build). Default: as many as come in a
+    /// second, and at least 1.
     ///
     /// ```
     /// use tower_telemetry::sdk::sampler::RateLimit;

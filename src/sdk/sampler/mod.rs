@@ -64,11 +64,11 @@
 //! 5. What is dropped now is still [recorded](SamplerBuilder::with_always_record) if everything is,
 //!    but for what a [drop rule](Rule::drop) has dropped, and all below that.
 //!
-//! In a layer [with the telemetry](crate::TraceLayer::with_telemetry) rules look at the request itself,
-//! before any attribute is made of it; of any other span they see name and attributes. So a health
-//! check that a rule drops allocates what any dropped request does, and a layer that drops it with a
-//! [filter](crate::TraceLayer::with_filter) is cheaper only in that it does not carry the caller's
-//! trace on.
+//! In a layer [with the telemetry](crate::TraceLayer::with_telemetry) rules look at the request
+//! itself, before any attribute is made of it; of any other span they see name and attributes. So a
+//! health check that a rule drops allocates what any dropped request does, and a layer that drops
+//! it with a [filter](crate::TraceLayer::with_filter) is cheaper only in that it does not carry the
+//! caller's trace on.
 //!
 //! # How many spans one stands for
 //!
@@ -88,9 +88,9 @@
 //! # What it costs
 //!
 //! A decision without rules and limit takes 130 to 150 instructions where the SDK's
-//! `ParentBasedSampler` takes 158 to 184 (`scripts/cost`), and allocates nothing (`cargo test --test
-//! allocations`). What is sampled by a ratio has to say so in its `TraceState`: three allocations,
-//! which are OpenTelemetry's.
+//! `ParentBasedSampler` takes 158 to 184 (`scripts/cost`), and allocates nothing (`cargo test
+//! --test allocations`). What is sampled by a ratio has to say so in its `TraceState`: three
+//! allocations, which are OpenTelemetry's.
 //!
 //! [TraceState handling]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-handling/
 //! [probability sampling]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/
@@ -104,7 +104,8 @@ mod from_env;
 mod shared;
 mod plan;
 mod settings;
-pub(super) mod foreseen;
+mod foreseen;
+mod dropped;
 mod asked;
 mod candidate;
 mod rule;

@@ -13,11 +13,9 @@ use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult};
 
 use crate::sdk::sampler::{
     decided::Decided,
-    foreseen::{By, Foreseen},
+    foreseen::{By, Foreseen, wants_attributes},
     parent::is_to_follow,
     root::{Decider, is_low},
-    ruling::Ruling,
-    settings::wants_attributes,
     threshold::{Randomness, Threshold},
     trace::{Presumed, Trace},
 };
@@ -44,9 +42,8 @@ impl Plan {
     pub(super) fn new(followed: bool, root: Decider) -> Self {
         let root = match root {
             Decider::AlwaysOn => ON,
-            Decider::AlwaysOff
-            | Decider::Ratio(Ruling::Drop | Ruling::Keep(Threshold::KEEP_NONE)) => OFF,
-            Decider::Ratio(Ruling::Keep(threshold)) => RATIO | threshold.bits(),
+            Decider::AlwaysOff | Decider::Ratio(Threshold::KEEP_NONE) => OFF,
+            Decider::Ratio(threshold) => RATIO | threshold.bits(),
             Decider::TraceIdRatio(ratio) => TRACE_ID_RATIO | ratio.abs().to_bits(),
         };
         Self(if followed { FOLLOWED | root } else { root })
@@ -63,7 +60,7 @@ impl Plan {
         }
         match bits & KIND {
             ON => Decider::AlwaysOn,
-            RATIO => Decider::Ratio(Ruling::Keep(Threshold::of_bits(bits & !KIND))),
+            RATIO => Decider::Ratio(Threshold::of_bits(bits & !KIND)),
             _ => Decider::AlwaysOff,
         }
     }
@@ -106,7 +103,7 @@ impl Plan {
             Decider::AlwaysOn => Some(true),
             Decider::AlwaysOff => Some(false),
             Decider::TraceIdRatio(ratio) => Some(is_low(trace_id, ratio)),
-            Decider::Ratio(Ruling::Keep(threshold))
+            Decider::Ratio(threshold)
                 if !parent.is_valid() && !threshold.keeps(Randomness::of_id(trace_id)) =>
             {
                 Some(false)
@@ -142,11 +139,11 @@ impl Plan {
     }
 
     /// What can be told of a request before its span starts.
-    pub(super) fn foresee(self, parent_cx: &Context, observed: bool) -> Foreseen {
+    pub(super) fn foresee(self, parent_cx: &Context, observed: bool, sampler: usize) -> Foreseen {
         Foreseen {
             wants_attributes: wants_attributes(Some(self.share(parent_cx)), observed),
             follows_parents: self.follows(),
-            marks: false,
+            sampler,
             by: By::Plan(self),
         }
     }
@@ -199,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_plan_comes_out_as_it_went_in() {
-        let keep = |ratio| Decider::Ratio(Ruling::Keep(Threshold::of_ratio(ratio).unwrap()));
+        let keep = |ratio| Decider::Ratio(Threshold::of_setting("ratio", ratio).unwrap());
         for root in [
             Decider::AlwaysOn,
             Decider::AlwaysOff,
@@ -220,8 +217,7 @@ mod tests {
         assert_eq!(Slot::new(None).load(), None);
         for (root, comes_to) in [
             (Decider::TraceIdRatio(-0.0), Decider::TraceIdRatio(0.0)),
-            (Decider::Ratio(Ruling::Drop), Decider::AlwaysOff),
-            (Decider::Ratio(Ruling::Keep(Threshold::KEEP_NONE)), Decider::AlwaysOff),
+            (Decider::Ratio(Threshold::KEEP_NONE), Decider::AlwaysOff),
         ] {
             assert_eq!(Plan::new(true, root).root(), comes_to);
         }

@@ -9,7 +9,7 @@ use crate::{
     error::BuildError,
     sdk::sampler::{
         decided::{Count, Decided},
-        ruling::Ruling,
+        threshold::Threshold,
         trace::{Presumed, Trace},
     },
 };
@@ -30,22 +30,29 @@ pub(super) enum Root {
 pub(super) enum Decider {
     AlwaysOn,
     AlwaysOff,
-    Ratio(Ruling),
+    Ratio(Threshold),
     TraceIdRatio(f64),
 }
 
+/// Who decides, or has decided.
+#[derive(Debug)]
+pub(super) enum Who<O, T> {
+    Ours(O),
+    Theirs(T),
+}
+
 impl Root {
-    /// What decides; somebody else's sampler, if it is none of ours.
-    pub(super) fn decider(&self) -> Result<Result<Decider, Arc<dyn ShouldSample>>, BuildError> {
-        Ok(Ok(match *self {
+    pub(super) fn decider(&self) -> Result<Who<Decider, Arc<dyn ShouldSample>>, BuildError> {
+        const SETTING: &str = "sampling ratio";
+        Ok(Who::Ours(match *self {
             Self::AlwaysOn => Decider::AlwaysOn,
             Self::AlwaysOff => Decider::AlwaysOff,
-            Self::Ratio(ratio) => Decider::Ratio(Ruling::of_ratio("sampling ratio", ratio)?),
+            Self::Ratio(ratio) => Decider::Ratio(Threshold::of_setting(SETTING, ratio)?),
             Self::TraceIdRatio(ratio) if is_ratio(ratio) => Decider::TraceIdRatio(ratio),
             Self::TraceIdRatio(ratio) => {
-                return Err(BuildError::new("sampling ratio", ratio, "must be from 0 to 1"));
+                return Err(BuildError::new(SETTING, ratio, "must be from 0 to 1"));
             }
-            Self::Custom(ref sampler) => return Ok(Err(Arc::clone(sampler))),
+            Self::Custom(ref sampler) => return Ok(Who::Theirs(Arc::clone(sampler))),
         }))
     }
 }
@@ -56,7 +63,7 @@ impl Decider {
         match self {
             Self::AlwaysOn => Decided::Sampled(Count::One),
             Self::AlwaysOff => Decided::Dropped,
-            Self::Ratio(ruling) => Decided::by(ruling, trace, presumed),
+            Self::Ratio(threshold) => Decided::at(threshold, trace, presumed),
             Self::TraceIdRatio(ratio) if is_low(trace.id(), ratio) => {
                 Decided::Sampled(Count::Unknown)
             }
@@ -69,7 +76,7 @@ impl Decider {
         match self {
             Self::AlwaysOn => 1.0,
             Self::AlwaysOff => 0.0,
-            Self::Ratio(ruling) => ruling.ratio(),
+            Self::Ratio(threshold) => threshold.ratio(),
             Self::TraceIdRatio(ratio) => ratio,
         }
     }

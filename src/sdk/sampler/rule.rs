@@ -146,8 +146,8 @@ impl Rule {
         self.and(Condition::PathPrefix(prefix.into()))
     }
 
-    /// Only for this route, such as `/items/{id}`, or a glob as in [`with_path`](Self::with_path). It
-    /// has to begin with `/` or `*`.
+    /// Only for this route, such as `/items/{id}`, or a glob as in [`with_path`](Self::with_path).
+    /// It has to begin with `/` or `*`.
     ///
     /// A route counts where it is [known before the start](crate::server::RequestHead::route): with
     /// a layer on axum's router it is, with one around the router it is not. On a client it is the
@@ -226,11 +226,12 @@ impl Rule {
         let ruling = match self.verdict {
             Verdict::Drop => Ruling::Drop,
             Verdict::Keep => Ruling::Keep(Threshold::KEEP_ALL),
-            Verdict::Ratio(ratio) => Ruling::of_ratio("sampling rule's ratio", ratio)?,
+            Verdict::Ratio(ratio) => {
+                Ruling::Keep(Threshold::of_setting("sampling rule's ratio", ratio)?)
+            }
         };
         let tests = self.conditions.iter().map(Condition::test).collect::<Result<_, _>>()?;
-        let text = self.to_string();
-        Ok(Compiled { ruling, overrules_parents: self.overrules_parents, tests, text })
+        Ok(Compiled { ruling, overrules_parents: self.overrules_parents, tests })
     }
 }
 
@@ -273,7 +274,6 @@ pub(super) struct Compiled {
     ruling: Ruling,
     overrules_parents: bool,
     tests: Vec<Test>,
-    text: String,
 }
 
 enum Test {
@@ -324,12 +324,6 @@ impl Test {
     }
 }
 
-impl fmt::Display for Compiled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
 /// The verdict and the conditions: `drop{path=/healthz}`.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -364,12 +358,6 @@ impl fmt::Display for Condition {
 }
 
 impl fmt::Debug for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl fmt::Debug for Compiled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

@@ -1,6 +1,6 @@
 //! The settings of a sampler: what decides, in which order.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use opentelemetry::{
     Context,
@@ -15,11 +15,12 @@ use crate::{
         Candidate, SamplerBuilder,
         asked::Asked,
         decided::Decided,
-        foreseen::{By, DroppedByRule, Foreseen},
+        dropped::DroppedByRule,
+        foreseen::{By, Foreseen, wants_attributes},
         limit::Bucket,
         ot::Ot,
         plan::Plan,
-        root::Decider,
+        root::{Decider, Who},
         rule,
         ruling::Ruling,
         trace::{Presumed, Trace},
@@ -27,7 +28,6 @@ use crate::{
 };
 
 /// What decides, looked at as a whole. It does not change; a sampler gets others.
-#[derive(Debug)]
 pub(super) struct Settings {
     pub(super) source: SamplerBuilder,
     rules: Vec<rule::Compiled>,
@@ -37,21 +37,6 @@ pub(super) struct Settings {
     bucket: Option<Arc<Bucket>>,
     /// Whether what is dropped is on record all the same.
     records: bool,
-}
-
-/// Who decides, or has decided.
-#[derive(Debug)]
-enum Who<O, T> {
-    Ours(O),
-    Theirs(T),
-}
-
-/// Our own samplers do not look at attributes. A processor may, when the span starts; if there is
-/// one (`observed`), only a span that is certain to be dropped goes without. Otherwise nobody can
-/// tell, and what is more likely decides.
-pub(super) fn wants_attributes(share: Option<f64>, observed: bool) -> bool {
-    let least = if observed { 0.0 } else { 0.5 };
-    share.is_none_or(|share| share > least)
 }
 
 impl Settings {
@@ -74,10 +59,7 @@ impl Settings {
         Ok(Self {
             overrule_parents: rules.iter().any(rule::Compiled::overrules_parents),
             rules,
-            root: match source.root.decider()? {
-                Ok(ours) => Who::Ours(ours),
-                Err(theirs) => Who::Theirs(theirs),
-            },
+            root: source.root.decider()?,
             bucket,
             records: records || source.records,
             source,
@@ -100,7 +82,7 @@ impl Settings {
         asked: &Asked<'_>,
         asked_before: Option<Option<Ruling>>,
         presumed: &Presumed,
-        place: usize,
+        sampler: usize,
     ) -> SamplingResult {
         let parent_cx = asked.parent_cx();
         let parent = parent_cx.span();
@@ -114,24 +96,24 @@ impl Settings {
             Some(ruling) => Who::Ours(Decided::by(ruling, &trace, presumed)),
             None if followed => match self.source.parent.branches.of(parent) {
                 None => Who::Ours(Decided::as_parent(&trace)),
-                Some(sampler) => Who::Theirs(sampler),
+                Some(branch) => Who::Theirs(branch),
             },
             None => match &self.root {
                 Who::Ours(root) => Who::Ours(root.decide(&trace, presumed)),
-                Who::Theirs(sampler) => Who::Theirs(&**sampler),
+                Who::Theirs(root) => Who::Theirs(&**root),
             },
         };
         let limit = self.limit(ruling, followed, parent);
         let mut result = match (who, limit) {
             (Who::Ours(decided), None) => decided.result(&trace),
             (Who::Ours(decided), Some(limit)) => decided.limited(|| limit.passes()).result(&trace),
-            (Who::Theirs(sampler), None) => asked.ask(sampler),
-            (Who::Theirs(sampler), Some(limit)) => limited(asked.ask(sampler), &limit),
+            (Who::Theirs(theirs), None) => asked.ask(theirs),
+            (Who::Theirs(theirs), Some(limit)) => limited(asked.ask(theirs), &limit),
         };
         if self.records
             && result.decision == SamplingDecision::Drop
             && ruling != Some(Ruling::Drop)
-            && !DroppedByRule::is_above(parent_cx, parent, place)
+            && !DroppedByRule::is_above(parent_cx, parent, sampler)
         {
             result.decision = SamplingDecision::RecordOnly;
         }
@@ -144,7 +126,7 @@ impl Settings {
         parent_cx: &Context,
         kind: &SpanKind,
         observed: bool,
-        place: usize,
+        sampler: usize,
         head: impl Fn() -> RequestHead<'h>,
     ) -> Foreseen {
         let parent = parent_cx.span();
@@ -167,13 +149,13 @@ impl Settings {
             Some(limit) if !observed && limit.is_reached() => share.map(|_| 0.0),
             Some(_) | None => share,
         };
-        let is_dropped = ruling == Some(Ruling::Drop);
-        let records =
-            self.records && !is_dropped && !DroppedByRule::is_above(parent_cx, parent, place);
+        let records = self.records
+            && ruling != Some(Ruling::Drop)
+            && !DroppedByRule::is_above(parent_cx, parent, sampler);
         Foreseen {
-            marks: self.records && is_dropped,
             wants_attributes: records || wants_attributes(share, observed),
             follows_parents: self.source.parent.keeps_sampled() && !self.overrule_parents,
+            sampler,
             by: By::Settings(self, ruling),
         }
     }
@@ -214,6 +196,12 @@ impl Settings {
             .filter(|rule| rule.is_for(kind))
             .find(|rule| rule.holds(seen.get_or_insert_with(|| candidate(parent_cx))));
         rule.map(rule::Compiled::ruling)
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
     }
 }
 

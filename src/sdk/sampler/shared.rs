@@ -25,12 +25,12 @@ use crate::{
     },
 };
 
-/// What a [`SamplerBuilder`] builds: a sampler for any SDK tracer provider, and the handle to change
-/// it by while the program runs.
+/// What a [`SamplerBuilder`] builds: a sampler for any SDK tracer provider, and the handle to
+/// change it by while the program runs.
 ///
-/// Clones are the same sampler: what one is told, all do. A change is one swap, so that each span is
-/// decided over by all of the settings before or by all of those after, and no request waits for it.
-/// Traces that are under way keep their decision where the [parent is
+/// Clones are the same sampler: what one is told, all do. A change is one swap, so that each span
+/// is decided over by all of the settings before or by all of those after, and no request waits for
+/// it. Traces that are under way keep their decision where the [parent is
 /// followed](SamplerBuilder::with_parent).
 ///
 /// ```
@@ -85,8 +85,8 @@ impl Sampler {
 
     /// Goes by these settings from now on.
     ///
-    /// A [rate limit](SamplerBuilder::with_rate_limit) that stays the same goes on counting; one that
-    /// changes begins with its burst.
+    /// A [rate limit](SamplerBuilder::with_rate_limit) that stays the same goes on counting; one
+    /// that changes begins with its burst.
     ///
     /// # Errors
     ///
@@ -139,8 +139,8 @@ impl Sampler {
         })))
     }
 
-    /// What tells it from other samplers.
-    pub(crate) fn place(&self) -> usize {
+    /// What tells it from other samplers, for as long as it is there.
+    fn place(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
 
@@ -154,7 +154,7 @@ impl Sampler {
         head: impl Fn() -> RequestHead<'h>,
     ) -> Foreseen {
         match self.0.plan.load() {
-            Some(plan) => plan.foresee(parent_cx, observed),
+            Some(plan) => plan.foresee(parent_cx, observed, self.place()),
             None => {
                 self.0.settings.load_full().foresee(parent_cx, kind, observed, self.place(), head)
             }

@@ -2,6 +2,8 @@
 
 use opentelemetry::TraceId;
 
+use crate::error::BuildError;
+
 /// How many values 56 random bits have, the specification's [`MaxAdjustedCount`][count].
 ///
 /// [count]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-handling/#sampling-threshold-value-th
@@ -35,8 +37,19 @@ impl Threshold {
     /// Rejects nothing.
     pub(super) const KEEP_ALL: Self = Self(0);
 
+    /// The threshold of a setting's ratio: [from 2⁻⁵⁶ to 1][range], or 0.
+    ///
+    /// [range]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/#sampling-probability
+    pub(super) fn of_setting(setting: &'static str, ratio: f64) -> Result<Self, BuildError> {
+        if ratio == 0.0 {
+            return Ok(Self::KEEP_NONE);
+        }
+        let must = "must be 0, or from 2⁻⁵⁶ to 1";
+        Self::of_ratio(ratio).ok_or_else(|| BuildError::new(setting, ratio, must))
+    }
+
     /// The threshold that keeps this share; none keeps less than 2⁻⁵⁶, or nothing.
-    pub(super) fn of_ratio(ratio: f64) -> Option<Self> {
+    fn of_ratio(ratio: f64) -> Option<Self> {
         // A range contains no NaN.
         if !(1.0 / VALUES as f64..=1.0).contains(&ratio) {
             return None;

@@ -57,8 +57,8 @@ impl TailSamplingCounts {
         self.discarded_traces
     }
 
-    /// How many local traces were not held from the start, for there were
-    /// [too many](crate::sdk::tail::TailSampling::with_max_traces) at once; or, which is rare, since
+    /// How many local traces were not held from the start, for there were [too
+    /// many](crate::sdk::tail::TailSampling::with_max_traces) at once; or, which is rare, since
     /// they began in a predicate or after the shutdown, or their root had the id of a span that is
     /// held.
     #[must_use]
@@ -93,8 +93,8 @@ impl TailSamplingCounts {
         self.held_traces
     }
 
-    /// How many spans went on, towards the exporters and their queues, because their local trace was
-    /// kept, also those that ended after it was.
+    /// How many spans went on, towards the exporters and their queues, because their local trace
+    /// was kept, also those that ended after it was.
     #[must_use]
     pub fn kept_spans(&self) -> u64 {
         self.kept_spans

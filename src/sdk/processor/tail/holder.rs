@@ -68,8 +68,8 @@ impl Holder {
         }
     }
 
-    /// A span has started below `parent`, if that is valid. Gives what goes on because it has become
-    /// too old to wait any longer.
+    /// A span has started below `parent`, if that is valid. Gives what goes on because it has
+    /// become too old to wait any longer.
     pub(crate) fn start(&self, span: &SpanContext, parent: &SpanContext) -> Vec<SpanData> {
         if span.is_sampled() {
             return Vec::new();

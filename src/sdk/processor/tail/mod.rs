@@ -1,10 +1,10 @@
 //! Tail sampling inside one process: a request is decided over when it has ended.
 //!
-//! A sampler decides when a span starts, and knows nothing yet. With one trace in a hundred sampled,
-//! of a hundred requests that fail one is seen. [`TailSampling`] holds the spans of a request that is
-//! not sampled until its server span has ended, and exports them if that has failed, was slow, or is
-//! wanted for a reason of yours; otherwise it drops them. What is sampled is exported as before, at
-//! once.
+//! A sampler decides when a span starts, and knows nothing yet. With one trace in a hundred
+//! sampled, of a hundred requests that fail one is seen. [`TailSampling`] holds the spans of a
+//! request that is not sampled until its server span has ended, and exports them if that has
+//! failed, was slow, or is wanted for a reason of yours; otherwise it drops them. What is sampled
+//! is exported as before, at once.
 //!
 //! It is for a service that looks at its own failures, and for whoever has no Collector that could
 //! do it better: it [sees one process](#other-services), and exports what that has done.
@@ -51,10 +51,10 @@
 //!
 //! # What is decided over
 //!
-//! A *local trace*: a span whose parent is remote, or that has none, and all that is below it in this
-//! process. That first span is the *local root*; of a request that a
-//! [`TraceLayer`](crate::TraceLayer) has traced it is the server span. A trace that comes through the
-//! process twice is two local traces, and each is decided over by itself.
+//! A *local trace*: a span whose parent is remote, or that has none, and all that is below it in
+//! this process. That first span is the *local root*; of a request that a
+//! [`TraceLayer`](crate::TraceLayer) has traced it is the server span. A trace that comes through
+//! the process twice is two local traces, and each is decided over by itself.
 //!
 //! | what happens | what becomes of its spans |
 //! |---|---|
@@ -69,26 +69,26 @@
 //! What is kept goes on with the [sampled flag] set, and is the span that was recorded otherwise.
 //! [`TailSamplingCounts`] says what became of everything, in sums that come out even.
 //!
-//! In a [`Telemetry`](crate::Telemetry) it stands in front of the exporters and of the console, which
-//! prints what is kept as one tree. A processor that was given
-//! [as such](crate::TelemetryBuilder::with_span_processor) sees every span as it was recorded.
+//! In a [`Telemetry`](crate::Telemetry) it stands in front of the exporters and of the console,
+//! which prints what is kept as one tree. A processor that was given [as
+//! such](crate::TelemetryBuilder::with_span_processor) sees every span as it was recorded.
 //!
 //! # What it costs
 //!
-//! Only what is recorded can be kept. So every request is recorded, with all its attributes, as if it
-//! were sampled, and only exporting is saved.
+//! Only what is recorded can be kept. So every request is recorded, with all its attributes, as if
+//! it were sampled, and only exporting is saved.
 //!
 //! A request with one of its own, both over the layers of this crate and services that answer at
-//! once: 2.1 µs where neither span is recorded, 5 µs where both are, and 7 µs where both are held and
-//! dropped in the end (`cargo bench --bench tail`, on a busy machine of two cores). A span that is held
-//! takes one of 16 locks when it starts and when it ends, by its trace id; nothing of yours runs under
-//! it. A span that is sampled costs nothing more, and takes none.
+//! once: 2.1 µs where neither span is recorded, 5 µs where both are, and 7 µs where both are held
+//! and dropped in the end (`cargo bench --bench tail`, on a busy machine of two cores). A span that
+//! is held takes one of 16 locks when it starts and when it ends, by its trace id; nothing of yours
+//! runs under it. A span that is sampled costs nothing more, and takes none.
 //!
-//! A client span that is held takes about 1 KiB, and up to 2 KiB where it is the only one (`cargo test
-//! --test allocations`); what your hooks put on spans comes on top. A thousand requests of ten spans
-//! each, all open, hold 11 MB. The limits bound that, also if nothing ever ends: with the defaults of
-//! 1000 local traces of 256 spans, and of 1 KiB a span, to 250 MiB. That is the worst case, and the
-//! limits want to be those of your service.
+//! A client span that is held takes about 1 KiB, and up to 2 KiB where it is the only one (`cargo
+//! test --test allocations`); what your hooks put on spans comes on top. A thousand requests of ten
+//! spans each, all open, hold 11 MB. The limits bound that, also if nothing ever ends: with the
+//! defaults of 1000 local traces of 256 spans, and of 1 KiB a span, to 250 MiB. That is the worst
+//! case, and the limits want to be those of your service.
 //!
 //! The predicates run on the thread on which the root ends. There is no thread and no timer here:
 //! what is too old is found when something else starts or ends, and at a flush.

@@ -27,9 +27,9 @@ use crate::{
 /// It can keep what the provider's sampler has recorded, no more: so that one has to [record
 /// always](crate::SamplerBuilder::with_always_record).
 ///
-/// The processor behind it sees every span start, as without it, and sampled spans when they end. Of
-/// the others it sees those that are kept, once their local root has ended, children first, each as
-/// if it had been sampled.
+/// The processor behind it sees every span start, as without it, and sampled spans when they end.
+/// Of the others it sees those that are kept, once their local root has ended, children first, each
+/// as if it had been sampled.
 ///
 /// ```
 /// use opentelemetry::trace::{Span, Status, Tracer, TracerProvider};
@@ -104,8 +104,8 @@ impl<P: SpanProcessor> SpanProcessor for TailProcessor<P> {
     }
 
     /// Gives up what is still held, or hands it on if it is slow already, and shuts the processor
-    /// behind down in what is left of the time. For what that one does when it is handed a span there
-    /// is no limit.
+    /// behind down in what is left of the time. For what that one does when it is handed a span
+    /// there is no limit.
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         let started = Instant::now();
         self.hand_on(self.holder.close());

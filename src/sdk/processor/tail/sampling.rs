@@ -63,9 +63,9 @@ impl TailSampling {
 
     /// Keeps local traces whose root has failed: its [status] is `Error`. This is the default.
     ///
-    /// What a [`TraceLayer`](crate::TraceLayer) takes for a failure, its classifier says; by default
-    /// that is a status code of 500 or more, or no response at all. A request that recovers from the
-    /// failure of one it has made itself has not failed.
+    /// What a [`TraceLayer`](crate::TraceLayer) takes for a failure, its classifier says; by
+    /// default that is a status code of 500 or more, or no response at all. A request that recovers
+    /// from the failure of one it has made itself has not failed.
     ///
     /// [status]: https://opentelemetry.io/docs/specs/otel/trace/api/#set-status
     pub fn with_failed(mut self) -> Self {
@@ -148,8 +148,8 @@ impl TailSampling {
     /// sampled; [`refused_traces`](crate::sdk::tail::TailSamplingCounts::refused_traces) counts it.
     /// So this should be above the number of requests that are served at the same time.
     ///
-    /// As many more are remembered that are decided over and have spans open, by the ids of these. If
-    /// there are too many, the oldest are forgotten, and what ends of them later is given up.
+    /// As many more are remembered that are decided over and have spans open, by the ids of these.
+    /// If there are too many, the oldest are forgotten, and what ends of them later is given up.
     ///
     /// ```
     /// use tower_telemetry::sdk::tail::TailSampling;
@@ -169,8 +169,9 @@ impl TailSampling {
     /// over all the same, and exported without them;
     /// [`oversized_traces`](crate::sdk::tail::TailSamplingCounts::oversized_traces) counts it.
     ///
-    /// A trace that is kept goes to the exporters all at once, where it needs room in the queue: with
-    /// more than a few hundred spans in one, `OTEL_BSP_MAX_QUEUE_SIZE` wants to be larger as well.
+    /// A trace that is kept goes to the exporters all at once, where it needs room in the queue:
+    /// with more than a few hundred spans in one, `OTEL_BSP_MAX_QUEUE_SIZE` wants to be larger as
+    /// well.
     ///
     /// Together with [`with_max_traces`](Self::with_max_traces) this bounds the memory: a span that
     /// is held takes [1 to 2 KiB](crate::sdk::tail#what-it-costs).

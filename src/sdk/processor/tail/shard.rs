@@ -93,8 +93,8 @@ pub(super) struct Whole {
 pub(super) type Released = (Fate, Vec<SpanData>);
 
 impl Shard {
-    /// A local root has started. Gives whether there was a place for it; without one it is not held,
-    /// and to be [refused](Self::refuse).
+    /// A local root has started. Gives whether there was a place for it; without one it is not
+    /// held, and to be [refused](Self::refuse).
     pub(super) fn begin(&mut self, root: SpanId, now: Instant, places: &Places) -> bool {
         if self.closed || self.known.contains_key(&root) {
             self.refuse();
@@ -201,8 +201,8 @@ impl Shard {
         (fate, self.settle(whole.number, fate, waiting, decided))
     }
 
-    /// Decides over the oldest of those that have begun before `before`, `most` at once; `fate` says
-    /// what to make of one that began then.
+    /// Decides over the oldest of those that have begun before `before`, `most` at once; `fate`
+    /// says what to make of one that began then.
     pub(super) fn age(
         &mut self,
         before: impl Fn(Instant) -> bool,

@@ -67,8 +67,8 @@ fn of_name<'a>(mount: &Mount<'a>) -> Option<&'a str> {
 }
 
 /// `…/docker/containers/id/hostname`, `…/overlay-containers/id/userdata/hostname`, and, with
-/// containerd's namespace between, `…/nerdctl/1935db59/containers/default/id/hostname`. Containers may
-/// be in containers; the innermost comes last.
+/// containerd's namespace between, `…/nerdctl/1935db59/containers/default/id/hostname`. Containers
+/// may be in containers; the innermost comes last.
 fn of_directory(path: &str) -> Option<&str> {
     let segments: Vec<&str> = path.split('/').collect();
     let is_of_nerdctl = segments.contains(&"nerdctl");
