@@ -18,6 +18,7 @@ mod endpoint;
 mod headers;
 #[cfg(feature = "otlp-http")]
 mod http;
+pub(crate) mod exporter;
 pub(crate) mod ledger;
 #[cfg(feature = "console")]
 mod console;

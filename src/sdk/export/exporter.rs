@@ -1,0 +1,93 @@
+//! What the batch processor asks of an exporter, and what it is told.
+
+#![allow(dead_code, reason = "the processor that asks comes next")]
+
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+
+use opentelemetry_sdk::{Resource, trace::SpanData};
+use tokio::time::Instant;
+
+/// Takes batches to where they go.
+///
+/// It is made on the processor's own thread, inside the runtime there, and used on no other: so its
+/// connections are that runtime's, and it may spawn, sleep and connect.
+pub(crate) trait Exporter: Send + Sync {
+    /// Sends the batch, again where that helps, and gives up at the deadline. Called while earlier
+    /// batches are still on their way, as many as [`Target::concurrency`] allows.
+    fn export(self: Arc<Self>, batch: Vec<SpanData>, deadline: Instant) -> Running<Outcome>;
+
+    /// Has what the exporter itself holds back sent. Most hold nothing back.
+    fn flush(self: Arc<Self>) -> Running<Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// The last call.
+    fn shutdown(self: Arc<Self>, _timeout: Duration) -> Running<Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// Something an exporter does.
+pub(crate) type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What became of a batch. What was not lost was exported.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) lost: Option<Lost>,
+}
+
+/// Spans that did not make it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// How many of the batch; more than there were is all of them.
+    pub(crate) spans: u64,
+    pub(crate) loss: Loss,
+    /// Fit for a log: legible, and without secrets.
+    pub(crate) reason: String,
+}
+
+/// Why an export has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// The other side does not want them, in whole or in part, and would not another time.
+    Rejected,
+    /// It was tried as often as there was time for, or could not be tried again.
+    GivenUp,
+    /// There was no answer before the deadline.
+    TimedOut,
+    /// The exporter panicked.
+    Panicked,
+}
+
+impl Outcome {
+    /// All of them were exported.
+    pub(crate) fn exported() -> Self {
+        Self::default()
+    }
+
+    /// So many of them were not.
+    pub(crate) fn lost(spans: u64, loss: Loss, reason: impl Into<String>) -> Self {
+        Self { lost: Some(Lost { spans, loss, reason: reason.into() }) }
+    }
+}
+
+/// An exporter that can be made, with nothing left that can fail.
+pub(crate) struct Target {
+    /// What it is called in messages: where it sends to, without userinfo and query.
+    pub(crate) name: String,
+    /// Its `otel.component.type`.
+    pub(crate) component_type: &'static str,
+    /// How many batches may be on their way at once, unless the settings say less.
+    pub(crate) concurrency: usize,
+    pub(crate) make: Make,
+}
+
+/// Makes the exporter, for spans of this resource. Called again in a process that was forked, which
+/// may use none of its parent's connections.
+pub(crate) type Make = Box<dyn Fn(&Resource) -> Arc<dyn Exporter> + Send + Sync>;
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
