@@ -9,6 +9,7 @@ use std::{
     net::SocketAddr,
     pin::pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use allocation_counter::measure;
@@ -254,7 +255,7 @@ fn what_is_counted_is_a_span_with_these_attributes() {
         .unwrap();
     let mut service = TraceLayer::new().with_telemetry(&telemetry).layer(bare(1));
     count(&mut service, request(None));
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(Duration::from_secs(30)).unwrap();
     let spans = exporter.get_finished_spans().unwrap();
     assert_eq!(spans[0].name, "GET /users/{id}");
     let keys: Vec<_> = spans[0].attributes.iter().map(|attribute| attribute.key.as_str()).collect();

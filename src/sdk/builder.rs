@@ -34,6 +34,7 @@ pub struct TelemetryBuilder {
     sampler: Option<SamplerBuilder>,
     propagators: Option<Result<Propagator, BuildError>>,
     destinations: Vec<Destination>,
+    batch: BatchSettings,
     tail_sampling: Option<TailSampling>,
     env: Env,
 }
@@ -133,6 +134,13 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Sets how spans wait for each exporter. Default: the environment's `OTEL_BSP_*`, or else the
+    /// specification's defaults.
+    pub fn with_batch(mut self, batch: BatchSettings) -> Self {
+        self.batch = batch;
+        self
+    }
+
     /// Hands spans to `processor`: when they start, and when they have ended, also those that
     /// record without being sampled. [Tail sampling](Self::with_tail_sampling) takes none of them
     /// away.
@@ -205,6 +213,7 @@ impl TelemetryBuilder {
             sampler,
             propagators,
             mut destinations,
+            batch,
             tail_sampling,
             mut env,
         } = self;
@@ -221,7 +230,7 @@ impl TelemetryBuilder {
         let sampler = Sampler::new(sampler, tail.is_some())?;
         let propagator = propagators.unwrap_or_else(|| Ok(propagators::from_env(&mut env)))?;
         let limits = limits::from_env(&mut env);
-        let batch = BatchSettings::from_env(&mut env);
+        let batch = batch.resolve(&mut env)?;
         let (instrumentation, warnings) = Instrumentation::read(|variable| env.get(variable));
         warnings.into_iter().for_each(|warning| env.found(warning));
         let ready = destinations
@@ -229,8 +238,11 @@ impl TelemetryBuilder {
             .map(|destination| destination.resolve(&mut env))
             .collect::<Result<Vec<_>, _>>()?;
 
-        // All that can fail has not: from here on threads start.
-        let members = ready.into_iter().map(|ready| ready.start(batch)).collect();
+        // No setting is bad: from here on threads start. If one cannot, those before it end.
+        let members = ready
+            .into_iter()
+            .map(|ready| ready.start(batch, &resource))
+            .collect::<Result<Vec<_>, _>>()?;
         let fan_out = FanOut::new(members, tail, &resource);
         // The SDK looks into the process's environment by itself and logs what it finds wrong
         // there: that has been judged above, or is not the environment that was asked for.

@@ -1,8 +1,11 @@
 //! Where spans go: what the code or the environment has asked for, until it is started.
 
-use std::{any::type_name, fmt, sync::Arc};
+use std::{any::type_name, fmt};
 
-use opentelemetry_sdk::trace::{SpanExporter, SpanProcessor};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SpanExporter, SpanProcessor},
+};
 
 #[cfg(feature = "console")]
 use crate::sdk::export::ConsoleExporter;
@@ -10,10 +13,10 @@ use crate::{
     error::BuildError,
     sdk::{
         env::Env,
-        export::ledger::Ledger,
+        export::{exporter::Target, foreign},
         processor::{
-            batch::BatchSettings,
-            fan_out::{Member, Stage},
+            batch::{processor::Batch, settings::Resolved},
+            member::{Member, Stage},
         },
     },
 };
@@ -24,36 +27,27 @@ use crate::{sdk::env::NotUnicode, text::without_secrets};
 pub(super) enum Destination {
     #[cfg(feature = "otlp-http")]
     Otlp(crate::sdk::export::Otlp),
-    Exporter(Start),
+    Exporter(&'static str, Make),
     #[cfg(feature = "console")]
     Console(ConsoleExporter),
     Processor(&'static str, Box<dyn SpanProcessor>),
 }
 
-/// The same, with nothing left that can fail.
+/// The same, with nothing left that can fail but to start a thread.
 pub(super) enum Ready {
-    Exporter(Start),
+    Exporter(Make),
     #[cfg(feature = "console")]
     Console(ConsoleExporter),
     Processor(&'static str, Box<dyn SpanProcessor>),
 }
 
-/// Puts a batch processor in front of an exporter. The exporter trait cannot be an object, so the
-/// exporter is in here.
-pub(super) struct Start {
-    ledger: Arc<Ledger>,
-    start: Box<dyn FnOnce(BatchSettings, Arc<Ledger>) -> Box<dyn SpanProcessor> + Send + Sync>,
-}
-
-impl Start {
-    fn new<E: SpanExporter + 'static>(ledger: Arc<Ledger>, exporter: E) -> Self {
-        Self { ledger, start: Box::new(move |batch, ledger| batch.processor(exporter, ledger)) }
-    }
-}
+/// The exporter trait cannot be an object, so the exporter is in here.
+type Make = Box<dyn FnOnce(&Resource) -> Target + Send + Sync>;
 
 impl Destination {
     pub(super) fn exporter<E: SpanExporter + 'static>(exporter: E) -> Self {
-        Self::Exporter(Start::new(Ledger::new(type_name::<E>()), exporter))
+        let make = move |resource: &Resource| foreign::target(exporter, resource);
+        Self::Exporter(type_name::<E>(), Box::new(make))
     }
 
     pub(super) fn processor<P: SpanProcessor + 'static>(processor: P) -> Self {
@@ -65,11 +59,10 @@ impl Destination {
         Ok(match self {
             #[cfg(feature = "otlp-http")]
             Self::Otlp(otlp) => {
-                let otlp = otlp.resolve(env)?;
-                let ledger = Ledger::new(otlp.name());
-                Ready::Exporter(Start::new(Arc::clone(&ledger), otlp.build(ledger)?))
+                let target = otlp.resolve(env)?.build()?;
+                Ready::Exporter(Box::new(target))
             }
-            Self::Exporter(start) => Ready::Exporter(start),
+            Self::Exporter(_, make) => Ready::Exporter(make),
             #[cfg(feature = "console")]
             Self::Console(console) => Ready::Console(console),
             Self::Processor(name, processor) => Ready::Processor(name, processor),
@@ -78,23 +71,21 @@ impl Destination {
 }
 
 impl Ready {
-    pub(super) fn start(self, batch: BatchSettings) -> Member {
-        match self {
-            Self::Exporter(Start { ledger, start }) => Member {
-                name: ledger.exporter().to_owned(),
-                stage: Stage::Behind(start(batch, Arc::clone(&ledger))),
-                ledger: Some(ledger),
-            },
+    pub(super) fn start(self, batch: Resolved, resource: &Resource) -> Result<Member, BuildError> {
+        Ok(match self {
+            Self::Exporter(make) => {
+                let batch = Batch::start(make(resource), batch, resource)?;
+                Member { name: batch.target().name.clone(), stage: Stage::Batch(Box::new(batch)) }
+            }
             #[cfg(feature = "console")]
             Self::Console(console) => Member {
                 name: type_name::<ConsoleExporter>().to_owned(),
                 stage: Stage::Console(console),
-                ledger: None,
             },
             Self::Processor(name, processor) => {
-                Member { name: name.to_owned(), stage: Stage::Raw(processor), ledger: None }
+                Member { name: name.to_owned(), stage: Stage::Foreign(processor) }
             }
-        }
+        })
     }
 }
 
@@ -103,7 +94,7 @@ impl fmt::Debug for Destination {
         match self {
             #[cfg(feature = "otlp-http")]
             Self::Otlp(otlp) => otlp.fmt(f),
-            Self::Exporter(start) => f.write_str(start.ledger.exporter()),
+            Self::Exporter(name, _) => f.write_str(name),
             #[cfg(feature = "console")]
             Self::Console(console) => console.fmt(f),
             Self::Processor(name, _) => f.write_str(name),

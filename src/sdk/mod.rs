@@ -83,7 +83,8 @@
 pub use self::{
     builder::TelemetryBuilder,
     error::ExportError,
-    processor::tail,
+    health::{ExporterHealth, Health},
+    processor::{batch::BatchSettings, tail},
     resource::ResourceBuilder,
     sampler::{Sampler, SamplerBuilder},
     telemetry::Telemetry,
@@ -97,6 +98,7 @@ pub mod sampler;
 mod propagators;
 mod limits;
 mod processor;
+mod health;
 pub mod export;
 mod env;
 mod error;

@@ -1,10 +1,6 @@
 //! `Telemetry`: resource, sampler, processors, exporters and propagator in one piece.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{error::Error, fmt, sync::Arc, thread, time::Duration};
 
 use opentelemetry::{
     Context, global,
@@ -12,9 +8,10 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{
     Resource,
-    error::OTelSdkError,
     trace::{SdkTracer, SdkTracerProvider},
 };
+use tokio::sync::oneshot;
+use tracing::warn;
 
 use crate::{
     error::Warning,
@@ -23,7 +20,7 @@ use crate::{
     providers::Providers,
     scope::scope,
     sdk::{
-        ExportError, Sampler, TelemetryBuilder, processor::fan_out::FanOut,
+        ExportError, Health, Sampler, TelemetryBuilder, processor::fan_out::FanOut,
         tail::TailSamplingCounts,
     },
     tracer::{Known, StartSpan, Started, TracerSource, Unstarted, started},
@@ -152,50 +149,141 @@ impl Telemetry {
         self.fan_out.tail_counts()
     }
 
-    /// Exports what has ended so far and waits for it, for at most 5 seconds. Blocks the thread.
+    /// What became of the spans that have ended so far: exported, lost and why, or still on their
+    /// way. It takes a lock for a moment, so a look each second is fine, and one per request is not.
     ///
     /// ```
     /// use tower_telemetry::Telemetry;
     ///
+    /// let telemetry = Telemetry::builder().build()?;
+    /// // Worth an alert, if it grows.
+    /// assert_eq!(telemetry.health().lost(), 0);
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    pub fn health(&self) -> Health {
+        Health::of(self.fan_out.batches())
+    }
+
+    /// Exports what has ended so far and waits for it until `timeout` has passed. Blocks the thread.
+    ///
+    /// What has not made it by then is still on its way, and may yet.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use tower_telemetry::Telemetry;
+    ///
     /// let telemetry = Telemetry::builder().with_service_name("shop").build()?;
     /// // A platform that stops the process after each request wants this before the answer.
-    /// telemetry.force_flush()?;
+    /// telemetry.force_flush(Duration::from_secs(2))?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// Something could not be exported, now or since the last report.
-    pub fn force_flush(&self) -> Result<(), ExportError> {
-        ExportError::check(self.fan_out.flush())
+    /// Something could not be exported, now or since the last report, or not before the timeout.
+    pub fn force_flush(&self, timeout: Duration) -> Result<(), ExportError> {
+        ExportError::check(self.fan_out.flush(timeout))
     }
 
     /// Exports what has ended so far, waits for it until `timeout` has passed, and ends the
-    /// exporters. Spans that end later are lost. Blocks the thread for that long at most, also if
-    /// an exporter hangs; under a current-thread runtime, call it when nothing else has to run.
+    /// exporters. Blocks the thread for that long at most, also if an exporter hangs.
     ///
+    /// Exporters run on threads of their own, so it may be called where a runtime has no other
+    /// thread; what that runtime has to do meanwhile waits. In async code
+    /// [`shutdown_after`](Self::shutdown_after) does not make it wait.
+    ///
+    /// Spans that end later are lost, and [counted](crate::sdk::ExporterHealth::after_shutdown).
     /// A second call waits for the first, as long as its own timeout lets it, and then has nothing
     /// left to do and to tell.
-    ///
-    /// Dropping a `Telemetry` that is not global, and the layers that hold on to it, does the same
-    /// with a timeout of 5 seconds and tells nobody.
     ///
     /// # Errors
     ///
     /// Something could not be exported, now or since the last report, or not before the timeout.
     pub fn shutdown(&self, timeout: Duration) -> Result<(), ExportError> {
-        let started = Instant::now();
-        let failures = match self.provider.shutdown_with_timeout(timeout) {
-            Err(OTelSdkError::AlreadyShutdown) => {
-                let left = timeout.saturating_sub(started.elapsed());
-                self.fan_out.wait_for_shutdown(left, timeout)
+        ExportError::check(self.fan_out.shutdown(timeout))
+    }
+
+    /// Runs a server until it ends, and then [shuts down](Self::shutdown) within `timeout`, on a
+    /// thread where that blocks nobody.
+    ///
+    /// The server is whatever can be awaited, such as `axum::serve` or tonic's
+    /// `serve_with_shutdown`; its answer is given on.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use tower_telemetry::Telemetry;
+    ///
+    /// # async fn serve(
+    /// #     telemetry: Telemetry,
+    /// #     listener: tokio::net::TcpListener,
+    /// #     app: axum::Router,
+    /// # ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// let interrupted = async { drop(tokio::signal::ctrl_c().await) };
+    /// let server = axum::serve(listener, app).with_graceful_shutdown(interrupted);
+    /// telemetry.shutdown_after(server, Duration::from_secs(5)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The server's error, if it has failed: what could then not be exported is a warning in the
+    /// log. Or else an [`ExportError`].
+    pub async fn shutdown_after<S, T, E>(
+        &self,
+        server: S,
+        timeout: Duration,
+    ) -> Result<T, Box<dyn Error + Send + Sync>>
+    where
+        S: IntoFuture<Output = Result<T, E>>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let served = server.into_future().await;
+        let exported = self.shut_down_aside(timeout).await;
+        match (served, exported) {
+            (Ok(served), Ok(())) => Ok(served),
+            (Ok(_), Err(error)) => Err(error.into()),
+            (Err(error), exported) => {
+                if let Err(lost) = exported {
+                    warn!(target: env!("CARGO_PKG_NAME"), "{lost}");
+                }
+                Err(error.into())
             }
-            // An error is text here; what was found says more.
-            Ok(()) | Err(_) => self.fan_out.take_found(),
+        }
+    }
+
+    async fn shut_down_aside(&self, timeout: Duration) -> Result<(), ExportError> {
+        let (tell, told) = oneshot::channel();
+        let fan_out = Arc::clone(&self.fan_out);
+        let work = move || {
+            // If nobody waits any more, nobody wants to know.
+            let _ = tell.send(fan_out.shutdown(timeout));
         };
-        ExportError::check(failures)
+        if thread::Builder::new().spawn(work).is_err() {
+            // There is no thread to be had, so this one has to wait.
+            return self.shutdown(timeout);
+        }
+        ExportError::check(told.await.unwrap_or_default())
     }
 }
+
+/// Exports what has ended so far, and waits for it for 5 seconds at most. The exporters go on for
+/// whoever still has the provider: the process, if it is global, or a layer. When the last of them
+/// lets go of it they are shut down, within another 5 seconds.
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        let failures = self.fan_out.flush(AT_DROP);
+        if let Err(lost) = ExportError::check(failures) {
+            // There is nobody else to tell.
+            warn!(target: env!("CARGO_PKG_NAME"), "{lost}");
+        }
+    }
+}
+
+/// How long a drop may take.
+const AT_DROP: Duration = Duration::from_secs(5);
 
 impl fmt::Debug for Telemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,6 +12,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -637,7 +638,7 @@ fn the_environment_says_which_headers_and_methods_where_the_code_does_not() {
         let layer = set_up(ClientTraceLayer::new()).with_telemetry(&telemetry);
         assert_eq!(layer.warnings(), []);
         exchange(&layer, request(), answer.clone());
-        telemetry.force_flush().unwrap();
+        telemetry.force_flush(Duration::from_secs(30)).unwrap();
         Described::from(exporter.get_finished_spans().unwrap().remove(0))
     };
     let purged = || {
@@ -678,7 +679,7 @@ fn what_the_environment_says_of_clients_is_not_said_of_servers() {
     answer.headers_mut().insert("x-client-a", HeaderValue::from_static("a"));
     answer.headers_mut().insert("x-server", HeaderValue::from_static("s"));
     exchange(&layer, request.body(()).unwrap(), answer);
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(Duration::from_secs(30)).unwrap();
     let span = Described::from(exporter.get_finished_spans().unwrap().remove(0));
     let expected = Described::of_a_plain_request()
         .with("http.request.header.x-server", strings(&["s"]))
@@ -700,7 +701,7 @@ fn what_the_environment_says_wrong_is_a_warning_and_the_rest_is_in_force() {
     let layer = ClientTraceLayer::new().with_telemetry(&telemetry);
     let request = Request::get(URL).header("x-a", "a").body(()).unwrap();
     exchange(&layer, request, response(""));
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(Duration::from_secs(30)).unwrap();
     let span = Described::from(exporter.get_finished_spans().unwrap().remove(0));
     assert_eq!(span, Described::asked(200).with("http.request.header.x-a", strings(&["a"])));
 }
@@ -1393,7 +1394,7 @@ fn a_span_says_the_same_whether_it_was_likely_recorded_or_not() {
         for _ in 0..1_000 {
             exchange(&layer, request(), status(404));
         }
-        telemetry.force_flush().unwrap();
+        telemetry.force_flush(Duration::from_secs(30)).unwrap();
         let span = exporter.get_finished_spans().unwrap().remove(0);
         assert_eq!(Described::from(span), expected(), "{ratio}");
     }

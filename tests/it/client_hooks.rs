@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::{pending, ready},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -403,7 +404,7 @@ fn no_combination_of_settings_writes_a_key_twice() {
         let mut answer = if fails { failing() } else { response("an item") };
         answer.headers_mut().insert("x-b", "b".parse().unwrap());
         exchange(&layer, request(full), answer);
-        telemetry.force_flush().unwrap();
+        telemetry.force_flush(Duration::from_secs(30)).unwrap();
         let span = exporter.get_finished_spans().unwrap().remove(0);
         let span = unique(span.attributes);
         let mine = span.get("mine").map(ToString::to_string);

@@ -391,7 +391,7 @@ fn a_flush_waits_for_its_own_text_and_not_for_what_others_print() {
                 }
             });
         }
-        let flushed = telemetry.force_flush();
+        let flushed = telemetry.force_flush(Duration::from_secs(30));
         stop.store(true, Ordering::Relaxed);
         flushed.unwrap();
     });
@@ -423,7 +423,7 @@ fn a_flush_prints_what_has_ended() {
     let (telemetry, tracer) = telemetry("shop", &ConsoleExporter::new(screen.clone()));
     let root = start(&tracer, &Context::new(), "root", 0);
     end(&start(&tracer, &root, "child", 1), 2);
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(Duration::from_secs(30)).unwrap();
     assert!(screen.text().contains("shop  child"));
     end(&root, 3);
     assert!(screen.text().contains("shop  root"));

@@ -88,9 +88,10 @@ fn one_bad_pair_discards_the_list_with_one_warning() {
 fn a_bad_value_is_one_warning_and_an_empty_one_is_none() {
     let bad = [
         ("OTEL_TRACES_SAMPLER", "sometimes"),
-        ("OTEL_BSP_SCHEDULE_DELAY", "0"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "many"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "-1"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "0"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "later"),
     ];
     let telemetry = builder(bad).build().unwrap();
     assert_eq!(warned(&telemetry), bad);
@@ -256,7 +257,7 @@ fn a_limit_is_in_force() {
         span.set_attribute(KeyValue::new(number.to_string(), number));
     }
     drop(span);
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(Duration::from_secs(30)).unwrap();
     assert_eq!(exporter.get_finished_spans().unwrap()[0].attributes.len(), 2);
 }
 

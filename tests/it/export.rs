@@ -13,7 +13,10 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{SamplingDecision, SpanData, SpanExporter},
 };
-use tower_telemetry::{SamplerBuilder, Telemetry, TelemetryBuilder, sdk::export::Otlp};
+use tower_telemetry::{
+    SamplerBuilder, Telemetry, TelemetryBuilder,
+    sdk::{ExportError, export::Otlp},
+};
 
 use crate::support::{
     collector::{Answer, Collector},
@@ -67,7 +70,7 @@ fn force_flush_sends_what_has_ended_and_leaves_the_exporter_running() {
     let telemetry = builder(&collector.url()).build().unwrap();
     for _ in 0..2 {
         spans(&telemetry, 1);
-        telemetry.force_flush().unwrap();
+        telemetry.force_flush(LONG).unwrap();
         assert_eq!(collector.spans().len(), 1);
     }
     telemetry.shutdown(LONG).unwrap();
@@ -247,7 +250,7 @@ fn a_processor_that_panics_is_named_and_takes_nobody_along() {
     let collector = Collector::start([]);
     let telemetry = builder(&collector.url()).with_span_processor(panics).build().unwrap();
     spans(&telemetry, 1);
-    for error in [telemetry.force_flush().unwrap_err(), telemetry.shutdown(LONG).unwrap_err()] {
+    for error in [telemetry.force_flush(LONG).unwrap_err(), telemetry.shutdown(LONG).unwrap_err()] {
         assert!(!error.is_timeout(), "{error}");
         assert!(error.to_string().contains("Hooks: it panicked"), "{error}");
     }
@@ -271,7 +274,7 @@ fn every_span_is_accounted_for_also_when_the_queue_is_full() {
         requests.iter().map(|request| request.body.resource_spans[0].scope_spans[0].spans.len());
     let arrived: usize = batches.inspect(|&batch| assert!(batch <= 2)).sum();
     assert_eq!(error.failed_spans() + arrived as u64, 10_000);
-    assert!(error.to_string().contains(": dropped, for the queue was full, "), "{error}");
+    assert!(error.to_string().ends_with(": dropped, for the queue was full"), "{error}");
 }
 
 #[test]
@@ -390,13 +393,13 @@ fn a_flush_says_what_a_shutdown_would() {
     let collector = Collector::start([Answer::Status(StatusCode::BAD_REQUEST)]);
     let telemetry = builder(&collector.url()).build().unwrap();
     spans(&telemetry, 1);
-    let error = telemetry.force_flush().unwrap_err();
+    let error = telemetry.force_flush(LONG).unwrap_err();
     assert_eq!(error.failed_spans(), 1);
     assert!(error.to_string().ends_with("/v1/traces: answered 400 Bad Request"), "{error}");
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(LONG).unwrap();
     telemetry.shutdown(LONG).unwrap();
     // There is nothing left to flush, and nothing was lost.
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(LONG).unwrap();
 }
 
 #[test]
@@ -422,21 +425,32 @@ fn a_processor_that_panics_over_a_span_keeps_it_from_nobody() {
 fn flushes_from_many_threads_and_a_shutdown_do_not_get_in_each_others_way() {
     let collector = Collector::start([]);
     let telemetry = builder(&collector.url()).build().unwrap();
-    let shut_down = thread::scope(|scope| {
-        for _ in 0..80 {
-            scope.spawn(|| {
-                spans(&telemetry, 1);
-                telemetry.force_flush().unwrap();
-            });
-        }
-        collector.wait();
-        telemetry.shutdown(LONG)
-    });
     // A span that has ended meanwhile may have come too late; nothing else may have happened.
-    if let Err(late) = shut_down {
-        assert!(!late.is_timeout() && late.failed_spans() < 80, "{late}");
-        assert!(late.to_string().contains("ended during the shutdown"), "{late}");
-    }
+    let late = |result: Result<(), ExportError>| {
+        result.map_or_else(
+            |late| {
+                assert!(late.to_string().ends_with("they ended after the shutdown"), "{late}");
+                late.failed_spans()
+            },
+            |()| 0,
+        )
+    };
+    let told: u64 = thread::scope(|scope| {
+        let flush = || {
+            spans(&telemetry, 1);
+            late(telemetry.force_flush(LONG))
+        };
+        let flushes: Vec<_> = (0..80).map(|_| scope.spawn(flush)).collect();
+        collector.wait();
+        let told = late(telemetry.shutdown(LONG));
+        told + flushes.into_iter().map(|flush| flush.join().unwrap()).sum::<u64>()
+    });
+    let health = telemetry.health();
+    let exporter = health.exporters().next().unwrap();
+    assert_eq!((exporter.ended(), exporter.in_flight()), (80, 0));
+    assert_eq!(exporter.exported(), collector.spans().len() as u64);
+    assert_eq!(exporter.exported() + exporter.after_shutdown(), 80);
+    assert!(told <= exporter.after_shutdown(), "{told} of {health}");
 }
 
 #[tokio::test]

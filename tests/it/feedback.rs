@@ -145,7 +145,7 @@ impl Program {
         let mut exports = Vec::new();
         let mut own = Vec::new();
         for flush in 1..=3 {
-            self.telemetry.force_flush().unwrap();
+            self.telemetry.force_flush(Duration::from_secs(30)).unwrap();
             for request in self.collector.requests() {
                 if request.path == "/own" {
                     own.push(request);

@@ -1,6 +1,9 @@
 //! What a user adds to a span, and when.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use http::{Request, StatusCode};
 use opentelemetry::{
@@ -325,7 +328,7 @@ fn no_combination_of_settings_writes_a_key_twice() {
         let mut answer = if bit(4) { failing() } else { response("hello") };
         answer.headers_mut().insert("x-b", "b".parse().unwrap());
         exchange(&layer, request(full), answer);
-        telemetry.force_flush().unwrap();
+        telemetry.force_flush(Duration::from_secs(30)).unwrap();
         let span = exporter.get_finished_spans().unwrap().remove(0);
         let span = crate::support::recorder::unique(span.attributes);
         let mine = span.get("mine").map(ToString::to_string);

@@ -1,6 +1,6 @@
 //! What is recorded only if somebody asks for it, and what never is.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
@@ -126,7 +126,7 @@ fn the_environment_says_which_headers_and_methods_where_the_code_does_not() {
         let mut answer = response("");
         answer.headers_mut().insert("x-c", HeaderValue::from_static("c"));
         exchange(&set_up(TraceLayer::new().with_telemetry(&telemetry)), request, answer);
-        telemetry.force_flush().unwrap();
+        telemetry.force_flush(Duration::from_secs(30)).unwrap();
         Described::from(exporter.get_finished_spans().unwrap().remove(0))
     };
     let variables = [

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use http::{Request, Response};
@@ -70,7 +71,7 @@ fn recorded_at(ratio: f64, telemetry: TelemetryBuilder, spans: &InMemorySpanExpo
     for _ in 0..1_000 {
         tokio_test::block_on(service.call(Request::new(()))).unwrap();
     }
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(Duration::from_secs(30)).unwrap();
     spans.get_finished_spans().unwrap().remove(0).into()
 }
 

@@ -680,11 +680,11 @@ fn a_failed_request_is_exported_with_all_that_was_done_for_it_and_a_good_one_is_
         .build()
         .unwrap();
     request(&telemetry, StatusCode::OK);
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(LONG).unwrap();
     assert_eq!(exporter.get_finished_spans().unwrap(), []);
 
     request(&telemetry, StatusCode::SERVICE_UNAVAILABLE);
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(LONG).unwrap();
     let spans = exporter.get_finished_spans().unwrap();
     assert_eq!(another.get_finished_spans().unwrap(), spans);
     let names: Vec<_> = spans.iter().map(|span| span.name.as_ref()).collect();
@@ -725,7 +725,7 @@ fn whatever_the_sampler_drops_may_be_kept_but_for_what_a_rule_drops() {
             asked.headers_mut().insert("traceparent", traceparent.parse().unwrap());
         }
         serve(&telemetry, asked, StatusCode::SERVICE_UNAVAILABLE);
-        telemetry.force_flush().unwrap();
+        telemetry.force_flush(LONG).unwrap();
         let spans = exporter.get_finished_spans().unwrap();
         exporter.reset();
         // Nobody can say for how many it stands.
@@ -762,7 +762,7 @@ fn what_starts_below_a_failed_request_when_that_is_over_goes_on_with_it() {
     let late = start("late", &root);
     end(&late);
     end(&open);
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(LONG).unwrap();
     let spans = exporter.get_finished_spans().unwrap();
     let names: Vec<_> = spans.iter().map(|span| span.name.as_ref()).collect();
     assert_eq!(names, ["root", "late", "open"]);
@@ -780,10 +780,10 @@ fn a_telemetry_hands_sampled_spans_on_at_once_and_to_everybody() {
     let tracer = telemetry.tracer_provider().tracer("test");
     let root = Context::new().with_span(tracer.start("sampled"));
     drop(tracer.start_with_context("child", &root));
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(LONG).unwrap();
     assert_eq!(exporter.get_finished_spans().unwrap().len(), 1);
     end(&root);
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(LONG).unwrap();
     assert_eq!(exporter.get_finished_spans().unwrap().len(), 2);
     assert_eq!(raw.get_finished_spans().unwrap().len(), 2);
     assert_eq!(telemetry.tail_sampling(), Some(TailSamplingCounts::default()));

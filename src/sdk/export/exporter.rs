@@ -1,7 +1,5 @@
 //! What the batch processor asks of an exporter, and what it is told.
 
-#![allow(dead_code, reason = "the processor that asks comes next")]
-
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use opentelemetry_sdk::{Resource, trace::SpanData};

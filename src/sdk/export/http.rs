@@ -1,6 +1,6 @@
 //! The client under the OTLP exporter.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{mem, time::Duration};
 
 use async_trait::async_trait;
 use http::{
@@ -8,14 +8,10 @@ use http::{
     header::{self, Entry},
 };
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
-use prost::Message;
 use ureq::{
     Agent, Proxy,
     tls::{RootCerts, TlsConfig},
 };
-
-use crate::{sdk::export::ledger::Ledger, text::legible};
 
 /// A response says little; what is longer is not one of a collector. The [limit] is the
 /// specification's.
@@ -33,7 +29,6 @@ pub(super) struct Client {
     /// With userinfo, if there is any; the exporter, which logs its URL, is not told of that.
     endpoint: Uri,
     headers: HeaderMap,
-    ledger: Arc<Ledger>,
 }
 
 /// Whether proxies are taken from the process's environment.
@@ -53,7 +48,6 @@ impl Client {
         mut headers: HeaderMap,
         timeout: Option<Duration>,
         proxies: Proxies,
-        ledger: Arc<Ledger>,
     ) -> Self {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         let config = Agent::config_builder()
@@ -67,7 +61,7 @@ impl Client {
             })
             .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
             .build();
-        Self { agent: config.new_agent(), endpoint, headers, ledger }
+        Self { agent: config.new_agent(), endpoint, headers }
     }
 }
 
@@ -75,17 +69,7 @@ impl Client {
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let result = self.send(request);
-        let cause = match &result {
-            Ok(response) if response.status().is_success() => None,
-            Ok(response) => Some(format!("answered {}", response.status())),
-            Err(error) => Some(error.to_string()),
-        };
-        self.ledger.explain(cause.as_deref());
-        let response = result?;
-        if response.status().is_success() {
-            self.note_rejected(response.body());
-        }
-        Ok(response)
+        Ok(result?)
     }
 }
 
@@ -110,21 +94,6 @@ impl Client {
         let (parts, mut body) = response.into_parts();
         let body = body.with_config().limit(LONGEST_RESPONSE).read_to_vec()?;
         Ok(Response::from_parts(parts, Bytes::from(body)))
-    }
-
-    /// A [partial success] may not be repeated, so what was refused is lost.
-    ///
-    /// [partial success]: https://opentelemetry.io/docs/specs/otlp/#partial-success
-    fn note_rejected(&self, body: &[u8]) {
-        // A body that is no response of OTLP says nothing; the status does.
-        let response = ExportTraceServiceResponse::decode(body).unwrap_or_default();
-        let Some(partial) = response.partial_success else {
-            return;
-        };
-        let rejected = u64::try_from(partial.rejected_spans).unwrap_or_default();
-        if rejected > 0 {
-            self.ledger.note(rejected, format!("refused: {}", legible(&partial.error_message)));
-        }
     }
 }
 

@@ -19,7 +19,7 @@ mod headers;
 #[cfg(feature = "otlp-http")]
 mod http;
 pub(crate) mod exporter;
-pub(crate) mod ledger;
+pub(crate) mod foreign;
 #[cfg(feature = "console")]
 mod console;
 #[cfg(feature = "console")]

@@ -1,9 +1,10 @@
 //! The OTLP exporter: its settings, and what is built of them.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use http::{HeaderMap, Uri, uri::Authority};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
 
 use crate::{
     error::BuildError,
@@ -12,9 +13,9 @@ use crate::{
         export::{
             Protocol,
             endpoint::Endpoint,
-            headers,
+            exporter::Target,
+            foreign, headers,
             http::{Client, Proxies},
-            ledger::Ledger,
         },
     },
 };
@@ -168,7 +169,15 @@ impl Resolved {
         format!("OTLP to {host}{}", self.endpoint.path())
     }
 
-    pub(crate) fn build(self, ledger: Arc<Ledger>) -> Result<SpanExporter, BuildError> {
+    pub(crate) fn build(
+        self,
+    ) -> Result<impl FnOnce(&Resource) -> Target + Send + Sync + 'static, BuildError> {
+        let name = self.name();
+        let exporter = self.exporter()?;
+        Ok(move |resource: &Resource| Target { name, ..foreign::target(exporter, resource) })
+    }
+
+    fn exporter(self) -> Result<SpanExporter, BuildError> {
         let name = self.name();
         let Self { protocol, endpoint, headers, timeout, proxies } = self;
         let protocol = match protocol {
@@ -178,7 +187,7 @@ impl Resolved {
             .with_http()
             // It would log the endpoint, so it gets one that holds no secret; the client has ours.
             .with_endpoint("http://collector")
-            .with_http_client(Client::new(endpoint, headers, timeout, proxies, ledger))
+            .with_http_client(Client::new(endpoint, headers, timeout, proxies))
             .with_protocol(protocol)
             .with_timeout(timeout.unwrap_or(UNLIMITED))
             .build()

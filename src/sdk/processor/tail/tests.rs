@@ -626,7 +626,7 @@ fn a_telemetrys_flush_and_shutdown_hand_it_on_to_each_exporter_and_to_nobody_els
         .unwrap();
     let tracer = telemetry.tracer_provider().tracer("test");
     let first = hang(&tracer, &clock);
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(Duration::from_secs(30)).unwrap();
     for exporter in &exporters {
         assert_eq!(exporter.get(), ["child"]);
     }
@@ -658,7 +658,7 @@ fn a_start_hands_on_what_it_finds_too_old() {
     // Of the same trace, so it is in the same shard.
     let _child = tracer.start_with_context("another", &root);
     assert_eq!(telemetry.tail_sampling().unwrap().kept_traces(), 1);
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(Duration::from_secs(30)).unwrap();
     assert_eq!(exporter.get(), ["child"]);
 
     let exporter = Names::default();

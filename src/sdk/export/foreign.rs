@@ -1,0 +1,95 @@
+//! An exporter of the user's, called as its trait wants to be called.
+
+use std::{any::type_name, sync::Arc, time::Duration};
+
+use futures_executor::block_on;
+use opentelemetry::Context;
+use opentelemetry_sdk::{
+    Resource,
+    error::{OTelSdkError, OTelSdkResult},
+    trace::{SpanData, SpanExporter},
+};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::Instant};
+
+use crate::sdk::{
+    export::exporter::{Exporter, Loss, Outcome, Running, Target},
+    text::plain,
+};
+
+/// What batches are exported by, when `exporter` does it.
+pub(crate) fn target<E: SpanExporter + 'static>(mut exporter: E, resource: &Resource) -> Target {
+    exporter.set_resource(resource);
+    let turn = Arc::new(Semaphore::new(1));
+    let foreign = Arc::new(Foreign { exporter: Arc::new(exporter), turn });
+    Target {
+        name: type_name::<E>().to_owned(),
+        component_type: type_name::<E>(),
+        concurrency: 1,
+        // There is one of it, also in a process that was forked.
+        make: Box::new(move |_| Arc::clone(&foreign) as Arc<dyn Exporter>),
+    }
+}
+
+/// The exporter, and the turn to call it, of which there is [one].
+///
+/// It may block, as many do, or want a runtime to be there: so it gets a thread on which it may do
+/// both. If it does not come back in time it is left there, and not called again before it has.
+///
+/// [one]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#exportbatch
+struct Foreign<E> {
+    exporter: Arc<E>,
+    turn: Arc<Semaphore>,
+}
+
+impl<E: SpanExporter + 'static> Foreign<E> {
+    /// Calls it; `None` if it panicked.
+    async fn call<F>(self: Arc<Self>, call: F) -> Option<OTelSdkResult>
+    where
+        F: FnOnce(&E) -> OTelSdkResult + Send + 'static,
+    {
+        let turn = Arc::clone(&self.turn).acquire_owned().await.ok()?;
+        let exporter = Arc::clone(&self.exporter);
+        let called = spawn_blocking(move || {
+            let _turn = turn;
+            let _suppressed = Context::enter_telemetry_suppressed_scope();
+            call(&exporter)
+        });
+        called.await.ok()
+    }
+}
+
+impl<E: SpanExporter + 'static> Exporter for Foreign<E> {
+    fn export(self: Arc<Self>, batch: Vec<SpanData>, _: Instant) -> Running<Outcome> {
+        // On the thread it is not inside of the runtime: what it needs of one is there, and a
+        // blocking client, which refuses to run inside of any, runs.
+        let called = self.call(move |exporter| block_on(exporter.export(batch)));
+        Box::pin(async move {
+            match called.await {
+                None => Outcome::lost(u64::MAX, Loss::Panicked, "the exporter panicked"),
+                Some(Ok(())) => Outcome::exported(),
+                Some(Err(error @ OTelSdkError::Timeout(_))) => {
+                    Outcome::lost(u64::MAX, Loss::TimedOut, plain(&error))
+                }
+                Some(Err(error)) => Outcome::lost(u64::MAX, Loss::GivenUp, plain(&error)),
+            }
+        })
+    }
+
+    fn flush(self: Arc<Self>) -> Running<Result<(), String>> {
+        let called = self.call(E::force_flush);
+        Box::pin(async move { complaint(called.await) })
+    }
+
+    fn shutdown(self: Arc<Self>, timeout: Duration) -> Running<Result<(), String>> {
+        let called = self.call(move |exporter| exporter.shutdown_with_timeout(timeout));
+        Box::pin(async move { complaint(called.await) })
+    }
+}
+
+fn complaint(result: Option<OTelSdkResult>) -> Result<(), String> {
+    match result {
+        None => Err("it panicked".to_owned()),
+        Some(Ok(()) | Err(OTelSdkError::AlreadyShutdown)) => Ok(()),
+        Some(Err(error)) => Err(plain(&error)),
+    }
+}

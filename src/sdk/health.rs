@@ -1,0 +1,226 @@
+//! `Health`: what became of the spans, exporter by exporter.
+
+use std::fmt;
+
+use crate::sdk::{
+    export::exporter::Loss,
+    processor::batch::{
+        counts::{Counts, Fate},
+        processor::Batch,
+    },
+    text::count,
+};
+
+/// What became of the spans that have ended so far, exporter by exporter. From
+/// [`Telemetry::health`](crate::Telemetry::health).
+///
+/// What goes to the [console](crate::TelemetryBuilder::with_console) or to a
+/// [processor](crate::TelemetryBuilder::with_span_processor) of your own is not counted.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use opentelemetry::trace::{Tracer, TracerProvider};
+/// use opentelemetry_sdk::trace::InMemorySpanExporter;
+/// use tower_telemetry::Telemetry;
+///
+/// let telemetry =
+///     Telemetry::builder().with_span_exporter(InMemorySpanExporter::default()).build()?;
+/// drop(telemetry.tracer_provider().tracer("mine").start("work"));
+/// telemetry.force_flush(Duration::from_secs(5))?;
+///
+/// let health = telemetry.health();
+/// assert_eq!(health.lost(), 0);
+/// let exporter = health.exporters().next().unwrap();
+/// assert_eq!((exporter.ended(), exporter.exported(), exporter.in_flight()), (1, 1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct Health {
+    exporters: Vec<ExporterHealth>,
+}
+
+impl Health {
+    pub(super) fn of<'a>(batches: impl Iterator<Item = &'a Batch>) -> Self {
+        Self { exporters: batches.map(ExporterHealth::of).collect() }
+    }
+
+    /// The exporters, in the order in which they were asked for.
+    pub fn exporters(&self) -> impl Iterator<Item = &ExporterHealth> {
+        self.exporters.iter()
+    }
+
+    /// How many spans are lost; a span that is lost to two exporters counts twice. Worth an alert,
+    /// if it grows.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.exporters.iter().map(ExporterHealth::lost).sum()
+    }
+
+    /// How many spans wait, or are on their way; a span that goes to two exporters counts twice.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.exporters.iter().map(ExporterHealth::in_flight).sum()
+    }
+}
+
+/// A line for each exporter.
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, exporter) in self.exporters.iter().enumerate() {
+            write!(f, "{}{exporter}", if at == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+/// What became of the spans that one exporter was to get.
+///
+/// All its numbers are of the same moment, and at any moment
+///
+/// ```text
+/// ended = exported + dropped + failed + in flight
+/// dropped = queue full + after shutdown
+/// failed = rejected + given up + timed out + panicked
+/// in flight = queued + exporting
+/// ```
+///
+/// Spans that are not sampled are not for exporters, and in none of them.
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct ExporterHealth {
+    name: String,
+    counts: Counts,
+    queue_size: usize,
+}
+
+impl ExporterHealth {
+    fn of(batch: &Batch) -> Self {
+        Self {
+            name: batch.target().name.clone(),
+            counts: batch.counts(),
+            queue_size: batch.settings().queue_size,
+        }
+    }
+
+    /// What it is called: where it sends to, as in
+    /// [`destinations`](crate::Telemetry::destinations).
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sampled spans that have ended.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.counts.ended
+    }
+
+    /// Those that the other side has taken.
+    #[must_use]
+    pub fn exported(&self) -> u64 {
+        self.counts.exported
+    }
+
+    /// Those that no export was made of.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.queue_full() + self.after_shutdown()
+    }
+
+    /// Those that ended when the queue was full: more spans end than can be exported. See
+    /// [`with_max_queue_size`](crate::sdk::BatchSettings::with_max_queue_size) for bursts, and
+    /// [sampling](crate::SamplerBuilder) for more than that.
+    #[must_use]
+    pub fn queue_full(&self) -> u64 {
+        self.counts.lost(Fate::QueueFull)
+    }
+
+    /// Those that ended after the [shutdown](crate::Telemetry::shutdown).
+    #[must_use]
+    pub fn after_shutdown(&self) -> u64 {
+        self.counts.lost(Fate::AfterShutdown)
+    }
+
+    /// Those that were in an export that failed.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.rejected() + self.given_up() + self.timed_out() + self.panicked()
+    }
+
+    /// Those that the other side has refused, a whole batch or a part of one.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.counts.lost(Fate::Failed(Loss::Rejected))
+    }
+
+    /// Those that could not be sent, however often that was tried.
+    #[must_use]
+    pub fn given_up(&self) -> u64 {
+        self.counts.lost(Fate::Failed(Loss::GivenUp))
+    }
+
+    /// Those that got no answer in time, or that a shutdown could not wait for any longer.
+    #[must_use]
+    pub fn timed_out(&self) -> u64 {
+        self.counts.lost(Fate::Failed(Loss::TimedOut))
+    }
+
+    /// Those over which an exporter has panicked.
+    #[must_use]
+    pub fn panicked(&self) -> u64 {
+        self.counts.lost(Fate::Failed(Loss::Panicked))
+    }
+
+    /// Those that are lost: dropped or failed.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.counts.all_lost()
+    }
+
+    /// Those that nothing has become of yet.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.queued() + self.exporting()
+    }
+
+    /// Those that wait in the queue.
+    #[must_use]
+    pub fn queued(&self) -> u64 {
+        self.counts.waiting
+    }
+
+    /// Those that are in an export.
+    #[must_use]
+    pub fn exporting(&self) -> u64 {
+        self.counts.exporting
+    }
+
+    /// How many spans can wait.
+    #[must_use]
+    pub fn queue_size(&self) -> usize {
+        self.queue_size
+    }
+
+    /// What was last said of each kind of loss that there has been, in words fit for a log.
+    pub fn reasons(&self) -> impl Iterator<Item = &str> {
+        let reasons = Fate::ALL.iter().map(|&fate| self.counts.reason(fate));
+        reasons.filter(|reason| !reason.is_empty())
+    }
+}
+
+impl fmt::Display for ExporterHealth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, counts, .. } = self;
+        let ended = count(counts.ended);
+        write!(f, "{name}: {ended} ended, {} exported", counts.exported)?;
+        if self.in_flight() > 0 {
+            write!(f, ", {} in flight", self.in_flight())?;
+        }
+        for fate in Fate::ALL.into_iter().filter(|&fate| counts.lost(fate) > 0) {
+            write!(f, ", {} lost: {}", counts.lost(fate), counts.reason(fate))?;
+        }
+        Ok(())
+    }
+}

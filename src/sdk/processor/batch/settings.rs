@@ -1,0 +1,271 @@
+//! `BatchSettings`: how many spans wait, for how long, and how many exports run at once.
+
+use std::{fmt::Display, time::Duration};
+
+use crate::{error::BuildError, sdk::env::Env};
+
+/// What a queue may be set to: 1 Mi spans of some 1 KiB each are a GiB.
+const MOST_SPANS: usize = 1 << 20;
+/// Each has a connection of its own.
+const MOST_EXPORTS: usize = 64;
+/// A year, so that a clock can show when it is over.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+const QUEUE_SIZE: usize = 2048;
+const BATCH_SIZE: usize = 512;
+const DELAY: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(30);
+const EXPORTS: usize = 16;
+
+/// The settings of the batch processor in front of each exporter.
+///
+/// What is not set here comes from the [environment](crate::sdk#environment), or else is the
+/// [specification's default][defaults].
+///
+/// # How much memory it takes
+///
+/// At most [`max_queue_size`](Self::with_max_queue_size) spans wait, and
+/// [`max_concurrent_exports`](Self::with_max_concurrent_exports) times
+/// [`max_export_batch_size`](Self::with_max_export_batch_size) are on their way: 2048 and 8192 by
+/// default. A span is 352 bytes and what its name, attributes, events and links hold; one that is on
+/// its way is there in the encoded form, too.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tower_telemetry::{Telemetry, sdk::BatchSettings};
+///
+/// let telemetry = Telemetry::builder()
+///     .with_batch(
+///         BatchSettings::new()
+///             .with_max_queue_size(8192)
+///             .with_schedule_delay(Duration::from_secs(1)),
+///     )
+///     .build()?;
+/// assert_eq!(telemetry.health().exporters().next().unwrap().queue_size(), 8192);
+/// # Ok::<(), tower_telemetry::BuildError>(())
+/// ```
+///
+/// [defaults]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#batching-processor
+#[must_use]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchSettings {
+    queue_size: Option<usize>,
+    batch_size: Option<usize>,
+    delay: Option<Duration>,
+    timeout: Option<Duration>,
+    exports: Option<usize>,
+}
+
+impl BatchSettings {
+    /// Nothing set: all from the environment, or the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets how many spans wait at most, from 1 to 1048576. What ends when so many wait is dropped,
+    /// and counted. Default: `OTEL_BSP_MAX_QUEUE_SIZE`, or 2048.
+    pub fn with_max_queue_size(mut self, spans: usize) -> Self {
+        self.queue_size = Some(spans);
+        self
+    }
+
+    /// Sets how many spans are exported together at most, from 1 to the size of the queue. Default:
+    /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, or 512, or the size of the queue if that is less.
+    pub fn with_max_export_batch_size(mut self, spans: usize) -> Self {
+        self.batch_size = Some(spans);
+        self
+    }
+
+    /// Sets how long a span waits for others, from 1 ms to a year. Default:
+    /// `OTEL_BSP_SCHEDULE_DELAY`, or 5 seconds.
+    pub fn with_schedule_delay(mut self, delay: Duration) -> Self {
+        self.delay = Some(delay);
+        self
+    }
+
+    /// Sets how long the export of a batch may take, whatever the exporter's own timeout says; zero
+    /// is no limit. Default: `OTEL_BSP_EXPORT_TIMEOUT`, or 30 seconds.
+    pub fn with_export_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how many batches are on their way at once, from 1 to 64. Default: 16.
+    ///
+    /// So a collector's latency does not set the pace: 16 batches of 512 spans within 100 ms are
+    /// 82,000 spans a second. An exporter given to
+    /// [`with_span_exporter`](crate::TelemetryBuilder::with_span_exporter) is asked for one at a
+    /// time, as the [specification has it][concurrently].
+    ///
+    /// [concurrently]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#batching-processor
+    pub fn with_max_concurrent_exports(mut self, exports: usize) -> Self {
+        self.exports = Some(exports);
+        self
+    }
+
+    /// The settings in force: [none of the environment's][environment] may be 0 but the timeout.
+    ///
+    /// [environment]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-span-processor
+    pub(crate) fn resolve(&self, env: &mut Env) -> Result<Resolved, BuildError> {
+        let spans = |env: &mut Env, variable| {
+            env.number(variable, "must be a number from 1 to 1048576", |spans| {
+                (1..=MOST_SPANS).contains(spans)
+            })
+        };
+        let millis = |env: &mut Env, variable, must, least: u64| {
+            let most = LONGEST.as_millis();
+            env.number(variable, must, |&millis: &u64| {
+                millis >= least && u128::from(millis) <= most
+            })
+            .map(Duration::from_millis)
+        };
+        let queue_size = match self.queue_size {
+            Some(size) => within("batch queue size", size, 1, MOST_SPANS)?,
+            None => spans(env, "OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(QUEUE_SIZE),
+        };
+        let batch_size = match self.batch_size {
+            Some(size) => within("export batch size", size, 1, queue_size)?,
+            None => spans(env, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE").unwrap_or(BATCH_SIZE),
+        };
+        let delay = match self.delay {
+            Some(delay) if (Duration::from_millis(1)..=LONGEST).contains(&delay) => delay,
+            Some(delay) => {
+                let value = format!("{delay:?}");
+                return Err(BuildError::new(
+                    "batch schedule delay",
+                    value,
+                    "must be 1 ms to a year",
+                ));
+            }
+            None => {
+                let must = "must be milliseconds above 0";
+                millis(env, "OTEL_BSP_SCHEDULE_DELAY", must, 1).unwrap_or(DELAY)
+            }
+        };
+        let timeout = self.timeout.unwrap_or_else(|| {
+            let must = "must be milliseconds, 0 or more";
+            millis(env, "OTEL_BSP_EXPORT_TIMEOUT", must, 0).unwrap_or(TIMEOUT)
+        });
+        let exports = self.exports.unwrap_or(EXPORTS);
+        Ok(Resolved {
+            queue_size,
+            batch_size: batch_size.min(queue_size),
+            delay,
+            timeout: if timeout.is_zero() { LONGEST } else { timeout.min(LONGEST) },
+            exports: within("concurrent exports", exports, 1, MOST_EXPORTS)?,
+        })
+    }
+}
+
+/// Settings that have been looked at and found good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    pub(crate) queue_size: usize,
+    pub(crate) batch_size: usize,
+    pub(crate) delay: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) exports: usize,
+}
+
+fn within(
+    setting: &'static str,
+    value: usize,
+    least: usize,
+    most: impl Into<usize> + Display + Copy,
+) -> Result<usize, BuildError> {
+    if (least..=most.into()).contains(&value) {
+        return Ok(value);
+    }
+    Err(BuildError::new(setting, value, format!("must be from {least} to {most}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    const NAMES: [&str; 4] = [
+        "OTEL_BSP_SCHEDULE_DELAY",
+        "OTEL_BSP_EXPORT_TIMEOUT",
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+    ];
+
+    fn resolve(
+        settings: &BatchSettings,
+        values: [&str; 4],
+    ) -> (Result<Resolved, BuildError>, usize) {
+        let variables = NAMES.iter().zip(values);
+        let variables: HashMap<String, String> =
+            variables.map(|(&name, value)| (name.to_owned(), value.to_owned())).collect();
+        let mut env = Env::fixed(variables);
+        (settings.resolve(&mut env), env.into_warnings().len())
+    }
+
+    fn resolved(delay: u64, timeout: u64, queue_size: usize, batch_size: usize) -> Resolved {
+        Resolved {
+            queue_size,
+            batch_size,
+            delay: Duration::from_millis(delay),
+            timeout: Duration::from_millis(timeout),
+            exports: 16,
+        }
+    }
+
+    #[test]
+    fn the_environment_is_read_and_zeros_are_not_but_for_the_timeout() {
+        let year = u64::try_from(LONGEST.as_millis()).unwrap();
+        for (values, expected) in [
+            (["", "", "", ""], (resolved(5000, 30_000, 2048, 512), 0)),
+            (["100", "200", "64", "16"], (resolved(100, 200, 64, 16), 0)),
+            (["", "", "64", ""], (resolved(5000, 30_000, 64, 64), 0)),
+            (["0", "0", "0", "0"], (resolved(5000, year, 2048, 512), 3)),
+            (["18446744073709551615"; 4], (resolved(5000, 30_000, 2048, 512), 4)),
+            (["", "", "100000000000", "1048577"], (resolved(5000, 30_000, 2048, 512), 2)),
+            (["1", "1", "1048576", "1048576"], (resolved(1, 1, 1_048_576, 1_048_576), 0)),
+            (["soon", "-1", "-1", "1.5"], (resolved(5000, 30_000, 2048, 512), 4)),
+        ] {
+            let (result, warnings) = resolve(&BatchSettings::new(), values);
+            assert_eq!((result.unwrap(), warnings), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn code_wins_over_the_environment() {
+        let settings = BatchSettings::new()
+            .with_max_queue_size(10)
+            .with_max_export_batch_size(5)
+            .with_schedule_delay(Duration::from_millis(7))
+            .with_export_timeout(Duration::ZERO)
+            .with_max_concurrent_exports(3);
+        let (result, warnings) = resolve(&settings, ["soon"; 4]);
+        let expected = Resolved {
+            queue_size: 10,
+            batch_size: 5,
+            delay: Duration::from_millis(7),
+            timeout: LONGEST,
+            exports: 3,
+        };
+        assert_eq!((result.unwrap(), warnings), (expected, 0));
+    }
+
+    #[test]
+    fn a_bad_setting_from_code_is_an_error_that_names_it() {
+        let new = BatchSettings::new;
+        for (settings, setting, value) in [
+            (new().with_max_queue_size(0), "batch queue size", "0"),
+            (new().with_max_queue_size(MOST_SPANS + 1), "batch queue size", "1048577"),
+            (new().with_max_export_batch_size(0), "export batch size", "0"),
+            (new().with_max_export_batch_size(2049), "export batch size", "2049"),
+            (new().with_schedule_delay(Duration::ZERO), "batch schedule delay", "0ns"),
+            (new().with_max_concurrent_exports(0), "concurrent exports", "0"),
+            (new().with_max_concurrent_exports(65), "concurrent exports", "65"),
+        ] {
+            let error = resolve(&settings, [""; 4]).0.unwrap_err();
+            assert_eq!((error.setting(), error.value()), (setting, value));
+        }
+        assert!(resolve(&new().with_schedule_delay(Duration::MAX), [""; 4]).0.is_err());
+    }
+}

@@ -1,0 +1,96 @@
+//! The worker: drives the exports, several at once, and what comes with them.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    task,
+    time::{self, timeout, timeout_at},
+};
+use tracing::{info, warn};
+
+use crate::sdk::{
+    export::exporter::{Exporter, Loss, Outcome},
+    processor::batch::{
+        alarm::{Alarm, Said},
+        queue::{Queue, Step},
+        settings::Resolved,
+    },
+};
+
+/// Runs until the queue is shut down.
+pub(super) async fn run(
+    queue: &Arc<Queue>,
+    exporter: Arc<dyn Exporter>,
+    settings: Resolved,
+    name: &str,
+) {
+    let mut alarm = Alarm::new(settings.delay);
+    // When what waits is to be exported, however little it is.
+    let mut tick = None;
+    loop {
+        match queue.next() {
+            Step::Export(ticket, batch) => {
+                let deadline = time::Instant::now() + settings.timeout;
+                let exporting = Arc::clone(&exporter).export(batch, deadline);
+                // In a task of its own, where a panic ends only that. Its ticket says so.
+                task::spawn(async move {
+                    let outcome = timeout_at(deadline, exporting).await;
+                    ticket.settle(outcome.unwrap_or_else(|_| not_done_within(settings.timeout)));
+                });
+            }
+            Step::Flush(numbers) => {
+                let (queue, flushing) = (Arc::clone(queue), Arc::clone(&exporter).flush());
+                let flush = task::spawn(flushing);
+                task::spawn(async move {
+                    let result = flush.await.unwrap_or_else(|_| Err(PANICKED.to_owned()));
+                    queue.flushed(&numbers, result);
+                });
+            }
+            Step::Shutdown(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let shutdown = task::spawn(Arc::clone(&exporter).shutdown(left));
+                let result = match timeout(left, shutdown).await {
+                    Ok(Ok(result)) => result,
+                    Ok(Err(_)) => Err(PANICKED.to_owned()),
+                    Err(_) => Err("it was not shut down in time".to_owned()),
+                };
+                queue.shut_down(result);
+                return;
+            }
+            Step::Stop => return,
+            Step::Wait { armed } => {
+                let now = time::Instant::now();
+                if armed && tick.is_none() {
+                    tick = Some(now + settings.delay);
+                }
+                if tick.is_some_and(|tick| tick <= now) {
+                    tick = queue.tick().then(|| now + settings.delay);
+                    continue;
+                }
+                match queue.look(|counts| alarm.look(now, counts)) {
+                    Some(Said::Lost(said)) => {
+                        warn!(target: env!("CARGO_PKG_NAME"), "{name}: {said}");
+                    }
+                    Some(Said::Recovered(said)) => {
+                        info!(target: env!("CARGO_PKG_NAME"), "{name}: {said}");
+                    }
+                    None => {}
+                }
+                match [tick, alarm.until(now)].into_iter().flatten().min() {
+                    // Woken or not, the next round finds out.
+                    Some(until) => _ = timeout_at(until, queue.woken()).await,
+                    None => queue.woken().await,
+                }
+            }
+        }
+    }
+}
+
+const PANICKED: &str = "it panicked";
+
+fn not_done_within(timeout: Duration) -> Outcome {
+    Outcome::lost(u64::MAX, Loss::TimedOut, format!("the export was not done within {timeout:?}"))
+}

@@ -1,0 +1,182 @@
+//! One place that spans go to, and what it does with them.
+
+use std::time::{Duration, Instant};
+
+use opentelemetry::Context;
+use opentelemetry_sdk::{
+    Resource,
+    error::{OTelSdkError, OTelSdkResult},
+    trace::{Span, SpanData, SpanProcessor},
+};
+
+#[cfg(feature = "console")]
+use crate::sdk::{export::ConsoleExporter, processor::tail::printed};
+use crate::{
+    contained::contained,
+    sdk::{
+        error::Failure,
+        processor::batch::{counts::Fate, processor::Batch},
+        text::{count, plain},
+    },
+};
+
+/// A processor, and what it is called.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) stage: Stage,
+}
+
+/// What it is, and where it stands if there is tail sampling.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// The user's own. It sees every span that records, as soon as it ends.
+    Foreign(Box<dyn SpanProcessor>),
+    /// An exporter with its queue. It sees what is sampled or kept, and blocks nobody.
+    Batch(Box<Batch>),
+    /// The console sees the same, and prints what is kept at once as one tree.
+    #[cfg(feature = "console")]
+    Console(ConsoleExporter),
+}
+
+/// What all are asked to do together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Job {
+    Flush,
+    Shutdown,
+}
+
+impl Member {
+    pub(super) fn set_resource(&mut self, resource: &Resource) {
+        match &mut self.stage {
+            Stage::Foreign(processor) => processor.set_resource(resource),
+            // It has been told when it was started.
+            Stage::Batch(_) => {}
+            #[cfg(feature = "console")]
+            Stage::Console(console) => SpanProcessor::set_resource(console, resource),
+        }
+    }
+
+    /// Whether it is not ours, and may do anything with a span that starts.
+    pub(super) fn is_foreign(&self) -> bool {
+        matches!(self.stage, Stage::Foreign(_))
+    }
+
+    pub(super) fn batch(&self) -> Option<&Batch> {
+        match &self.stage {
+            Stage::Batch(batch) => Some(batch),
+            _ => None,
+        }
+    }
+
+    /// What is called on the thread of whoever ends a span, and may take any time.
+    fn blocking(&self) -> Option<&dyn SpanProcessor> {
+        match &self.stage {
+            Stage::Foreign(processor) => Some(processor.as_ref()),
+            Stage::Batch(_) => None,
+            #[cfg(feature = "console")]
+            Stage::Console(console) => Some(console),
+        }
+    }
+
+    pub(super) fn is_blocking(&self) -> bool {
+        self.blocking().is_some()
+    }
+
+    /// When one panics, neither the request whose span it was given nor the others are to suffer.
+    pub(super) fn start(&self, span: &mut Span, cx: &Context) {
+        if let Some(processor) = self.blocking() {
+            contained(|| processor.on_start(span, cx));
+        }
+    }
+
+    pub(super) fn end(&self, span: SpanData) {
+        match &self.stage {
+            Stage::Batch(batch) => batch.end(span),
+            _ => {
+                if let Some(processor) = self.blocking() {
+                    contained(|| processor.on_end(span));
+                }
+            }
+        }
+    }
+
+    /// Takes spans that tail sampling has held and kept.
+    pub(super) fn keep(&self, spans: Vec<SpanData>) {
+        match &self.stage {
+            Stage::Foreign(_) => {}
+            Stage::Batch(batch) => spans.into_iter().for_each(|span| batch.end(span)),
+            #[cfg(feature = "console")]
+            Stage::Console(console) => {
+                contained(|| printed::print(console, spans));
+            }
+        }
+    }
+
+    /// Does the job, which may take longer than it should.
+    pub(super) fn does(&self, job: Job, timeout: Duration) -> Result<(), OTelSdkError> {
+        let does = || match (self.blocking(), job) {
+            (None, _) => Ok(()),
+            (Some(processor), Job::Flush) => processor.force_flush(),
+            (Some(processor), Job::Shutdown) => processor.shutdown_with_timeout(timeout),
+        };
+        contained(does)
+            .unwrap_or_else(|| Err(OTelSdkError::InternalFailure("it panicked".to_owned())))
+    }
+
+    /// What there is to say of a job that was done, or was not in time.
+    pub(super) fn report(&self, timeout: Duration, result: OTelSdkResult) -> Option<Failure> {
+        match result {
+            Ok(()) | Err(OTelSdkError::AlreadyShutdown) => None,
+            Err(OTelSdkError::Timeout(_)) => {
+                Some(self.failure(0, true, &format!("not done within {timeout:?}")))
+            }
+            Err(error) => Some(self.failure(0, false, &plain(&error))),
+        }
+    }
+
+    /// Waits for a queue's job until the deadline, and says what of its spans did not make it.
+    pub(super) fn wait(
+        &self,
+        job: Job,
+        flush: Option<u64>,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Vec<Failure> {
+        let Some(batch) = self.batch() else {
+            return Vec::new();
+        };
+        let late = match (job, flush) {
+            (Job::Flush, Some(flush)) => batch.wait_for_flush(flush, deadline).err(),
+            (Job::Flush, None) => None,
+            (Job::Shutdown, _) => batch.wait_for_shutdown(deadline).err(),
+        };
+        let (lost, complaints) = batch.tell();
+        let mut failures: Vec<Failure> = lost
+            .into_iter()
+            .map(|(fate, spans, reason)| self.failure(spans, false, &told(fate, &reason)))
+            .collect();
+        failures.extend(complaints.iter().map(|complaint| self.failure(0, false, complaint)));
+        if let Some(spans) = late {
+            let to_go = match spans {
+                0 => String::new(),
+                _ => format!(", with {} to go", count(spans)),
+            };
+            // What waits after a flush may still make it.
+            let lost = if job == Job::Shutdown { spans } else { 0 };
+            failures.push(self.failure(lost, true, &format!("not done within {timeout:?}{to_go}")));
+        }
+        failures
+    }
+
+    fn failure(&self, spans: u64, timed_out: bool, reason: &str) -> Failure {
+        Failure { spans, timed_out, reason: format!("{}: {reason}", self.name) }
+    }
+}
+
+fn told(fate: Fate, reason: &str) -> String {
+    match fate {
+        Fate::QueueFull | Fate::AfterShutdown => format!("dropped, for {reason}"),
+        Fate::Failed(_) => reason.to_owned(),
+    }
+}
