@@ -15,3 +15,5 @@ pub(in crate::sdk) mod counts;
 mod thread;
 mod worker;
 mod alarm;
+#[cfg(test)]
+mod tests;
