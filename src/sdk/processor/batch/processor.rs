@@ -65,10 +65,10 @@ impl Batch {
         if !span.span_context.is_sampled() {
             return;
         }
-        let pushed = self.queue.load().push(span);
-        if let Err(span) = pushed {
-            // In the process that it is now, it is taken.
-            let _ = self.queue().push(span);
+        let given_back = self.queue.load().push(span);
+        if let Some(span) = given_back {
+            // The queue of the process that it is now takes it.
+            self.queue().push(span);
         }
     }
 
@@ -119,7 +119,7 @@ impl Batch {
             stopped
         });
         for span in queue.bequeath() {
-            let _ = own.push(span);
+            own.push(span);
         }
         self.queue.store(Arc::clone(&own));
         own

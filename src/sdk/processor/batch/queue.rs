@@ -114,15 +114,15 @@ impl Queue {
     }
 
     /// Takes a span that has ended, and gives it back if this is the queue of another process.
-    pub(super) fn push(&self, span: SpanData) -> Result<(), SpanData> {
+    pub(super) fn push(&self, span: SpanData) -> Option<SpanData> {
         let Some(mut state) = self.lock_unless_inherited() else {
-            return Err(span);
+            return Some(span);
         };
         let is_full = state.counts.waiting >= self.queue_size();
         let fills = state.filling.len() + 1 >= self.settings.batch_size;
         // To ask the system each time would cost more than all the rest.
         if (is_full || fills || state.filling.is_empty()) && self.is_inherited() {
-            return Err(span);
+            return Some(span);
         }
         state.counts.ended += 1;
         // Let go of after the lock, since it takes a while.
@@ -149,7 +149,7 @@ impl Queue {
         if wakes {
             self.wake.notify_one();
         }
-        Ok(())
+        None
     }
 
     /// What a child that was forked goes on with: the batch that was being filled may have spans of
