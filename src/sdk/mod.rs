@@ -99,6 +99,8 @@ mod propagators;
 mod limits;
 mod processor;
 mod health;
+#[cfg(feature = "metrics")]
+mod self_metrics;
 pub mod export;
 mod env;
 mod error;

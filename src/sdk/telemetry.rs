@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, sync::Arc, thread, time::Duration};
 
+#[cfg(feature = "metrics")]
+use opentelemetry::metrics::MeterProvider;
 use opentelemetry::{
     Context, global,
     trace::{SpanBuilder, SpanKind, TracerProvider},
@@ -13,6 +15,8 @@ use opentelemetry_sdk::{
 use tokio::sync::oneshot;
 use tracing::warn;
 
+#[cfg(feature = "metrics")]
+use crate::sdk::self_metrics;
 use crate::{
     error::Warning,
     instrumentation::Instrumentation,
@@ -162,6 +166,32 @@ impl Telemetry {
     /// ```
     pub fn health(&self) -> Health {
         Health::of(self.fan_out.batches())
+    }
+
+    /// Has the [health](Self::health) collected as metrics, by the conventions' [names for an
+    /// SDK][names]: `otel.sdk.processor.span.queue.size`, `….queue.capacity` and `….processed`,
+    /// `otel.sdk.exporter.span.inflight` and `….exported`, with `error.type` where spans were lost.
+    ///
+    /// Call it once. They are read when the provider collects, for as long as there is a telemetry,
+    /// a layer or a tracer that holds on to the exporters.
+    ///
+    /// ```
+    /// use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+    /// use tower_telemetry::Telemetry;
+    ///
+    /// let exporter = InMemoryMetricExporter::default();
+    /// let meters = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+    /// let telemetry = Telemetry::builder().build()?;
+    /// telemetry.register_metrics(&meters);
+    /// meters.force_flush()?;
+    /// assert_eq!(exporter.get_finished_metrics()?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [names]: https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/
+    #[cfg(feature = "metrics")]
+    pub fn register_metrics(&self, provider: &dyn MeterProvider) {
+        self_metrics::register(&self.fan_out, provider);
     }
 
     /// Exports what has ended so far and waits for it until `timeout` has passed. Blocks the thread.

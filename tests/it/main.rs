@@ -47,6 +47,7 @@ mod routes;
 mod rules;
 mod sampler;
 mod sampling;
+mod self_metrics;
 mod serving;
 mod settings;
 mod tables;

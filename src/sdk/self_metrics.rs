@@ -1,0 +1,165 @@
+//! The health as metrics: what the conventions have an SDK say of its own exporters.
+
+use std::sync::{Arc, Weak};
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{AsyncInstrument, Meter, MeterProvider},
+};
+
+use crate::{
+    scope::scope,
+    sdk::{
+        export::exporter::Loss,
+        processor::{
+            batch::{counts::Counts, counts::Fate, processor::Batch},
+            fan_out::FanOut,
+        },
+    },
+};
+
+/// Registers [the metrics of processors and exporters][metrics]. They look at the counts when they
+/// are collected, and cost nothing before.
+///
+/// [metrics]: https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/
+pub(super) fn register(fan_out: &Arc<FanOut>, provider: &dyn MeterProvider) {
+    let meter = provider.meter_with_scope(scope());
+    let observed = |see: See| Observed { fan_out: Arc::downgrade(fan_out), see };
+    gauge(
+        &meter,
+        "otel.sdk.processor.span.queue.size",
+        "The number of spans in the queue of a span processor.",
+        observed(|of, see| see(of.counts.waiting, of.processor(None))),
+    );
+    gauge(
+        &meter,
+        "otel.sdk.processor.span.queue.capacity",
+        "The number of spans that the queue of a span processor holds at most.",
+        observed(|of, see| see(of.queue_size, of.processor(None))),
+    );
+    counter(
+        &meter,
+        "otel.sdk.processor.span.processed",
+        "The number of spans that a processor has handed to its exporter, or has dropped.",
+        observed(|of, see| {
+            see(of.processed(), of.processor(None));
+            see(of.counts.lost(Fate::QueueFull), of.processor(Some("queue_full")));
+            see(of.counts.lost(Fate::AfterShutdown), of.processor(Some("already_shutdown")));
+        }),
+    );
+    gauge(
+        &meter,
+        "otel.sdk.exporter.span.inflight",
+        "The number of spans that an exporter was handed and that nothing has become of yet.",
+        observed(|of, see| see(of.counts.exporting, of.exporter(None))),
+    );
+    counter(
+        &meter,
+        "otel.sdk.exporter.span.exported",
+        "The number of spans whose export has come to an end, well or not.",
+        observed(|of, see| {
+            see(of.counts.exported, of.exporter(None));
+            for (loss, error_type) in LOSSES {
+                see(of.counts.lost(Fate::Failed(loss)), of.exporter(Some(error_type)));
+            }
+        }),
+    );
+}
+
+/// Each with its `error.type`.
+const LOSSES: [(Loss, &str); 4] = [
+    (Loss::Rejected, "rejected"),
+    (Loss::GivenUp, "unavailable"),
+    (Loss::TimedOut, "timeout"),
+    (Loss::Panicked, "panic"),
+];
+
+/// Says what it sees of one exporter: a number, and whose it is.
+type See = fn(&Account, &mut dyn FnMut(u64, Vec<KeyValue>));
+
+/// It does not keep the exporters from being let go of.
+struct Observed {
+    fan_out: Weak<FanOut>,
+    see: See,
+}
+
+/// One exporter, at one moment.
+struct Account {
+    at: usize,
+    exporter: &'static str,
+    server: Vec<KeyValue>,
+    counts: Counts,
+    queue_size: u64,
+}
+
+impl Observed {
+    fn observe(&self, observe: &mut dyn FnMut(u64, Vec<KeyValue>)) {
+        let Some(fan_out) = self.fan_out.upgrade() else {
+            return;
+        };
+        for (at, batch) in fan_out.batches().enumerate() {
+            (self.see)(&Account::of(at, batch), observe);
+        }
+    }
+}
+
+impl Account {
+    fn of(at: usize, batch: &Batch) -> Self {
+        Self {
+            at,
+            exporter: batch.target().component_type,
+            server: Vec::new(),
+            counts: batch.counts(),
+            queue_size: u64::try_from(batch.settings().queue_size).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// What came out of the queue, be it in time or not.
+    fn processed(&self) -> u64 {
+        let dropped = self.counts.lost(Fate::QueueFull) + self.counts.lost(Fate::AfterShutdown);
+        self.counts.ended - dropped - self.counts.waiting
+    }
+
+    fn processor(&self, error_type: Option<&'static str>) -> Vec<KeyValue> {
+        self.component("batching_span_processor", error_type)
+    }
+
+    fn exporter(&self, error_type: Option<&'static str>) -> Vec<KeyValue> {
+        let mut attributes = self.component(self.exporter, error_type);
+        attributes.extend(self.server.iter().cloned());
+        attributes
+    }
+
+    fn component(&self, kind: &'static str, error_type: Option<&'static str>) -> Vec<KeyValue> {
+        let mut attributes = vec![
+            KeyValue::new("otel.component.type", kind),
+            KeyValue::new("otel.component.name", format!("{kind}/{}", self.at)),
+        ];
+        attributes.extend(error_type.map(|kind| KeyValue::new("error.type", kind)));
+        attributes
+    }
+}
+
+fn counter(meter: &Meter, name: &'static str, description: &'static str, observed: Observed) {
+    meter
+        .u64_observable_counter(name)
+        .with_unit("{span}")
+        .with_description(description)
+        .with_callback(move |to: &dyn AsyncInstrument<u64>| {
+            observed.observe(&mut |spans, attributes| to.observe(spans, &attributes));
+        })
+        .build();
+}
+
+fn gauge(meter: &Meter, name: &'static str, description: &'static str, observed: Observed) {
+    meter
+        .i64_observable_up_down_counter(name)
+        .with_unit("{span}")
+        .with_description(description)
+        .with_callback(move |to: &dyn AsyncInstrument<i64>| {
+            observed.observe(&mut |spans, attributes| {
+                to.observe(i64::try_from(spans).unwrap_or(i64::MAX), &attributes);
+            });
+        })
+        .build();
+}
