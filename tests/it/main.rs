@@ -50,6 +50,7 @@ mod sampling;
 mod self_metrics;
 mod serving;
 mod settings;
+mod shutdown;
 mod tables;
 mod tail_sampling;
 mod tower_http;

@@ -6,8 +6,8 @@ use std::{
 };
 
 use tokio::{
-    task,
-    time::{self, timeout, timeout_at},
+    task::{self, JoinError},
+    time::{self, error::Elapsed, timeout, timeout_at},
 };
 use tracing::{info, warn};
 
@@ -45,19 +45,15 @@ pub(super) async fn run(
                 let (queue, flushing) = (Arc::clone(queue), Arc::clone(&exporter).flush());
                 let flush = task::spawn(flushing);
                 task::spawn(async move {
-                    let result = flush.await.unwrap_or_else(|_| Err(PANICKED.to_owned()));
-                    queue.flushed(&numbers, result);
+                    let flushed = timeout(settings.timeout, flush).await;
+                    queue.flushed(&numbers, complaint(flushed, "flush"));
                 });
             }
             Step::Shutdown(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let shutdown = task::spawn(Arc::clone(&exporter).shutdown(left));
-                let result = match timeout(left, shutdown).await {
-                    Ok(Ok(result)) => result,
-                    Ok(Err(_)) => Err(PANICKED.to_owned()),
-                    Err(_) => Err("it was not shut down in time".to_owned()),
-                };
-                queue.shut_down(result);
+                let shut_down = timeout(left, shutdown).await;
+                queue.shut_down(complaint(shut_down, "shut down"));
                 return;
             }
             Step::Stop => return,
@@ -89,7 +85,16 @@ pub(super) async fn run(
     }
 }
 
-const PANICKED: &str = "it panicked";
+fn complaint(
+    result: Result<Result<Result<(), String>, JoinError>, Elapsed>,
+    asked: &str,
+) -> Result<(), String> {
+    match result {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err("it panicked".to_owned()),
+        Err(_) => Err(format!("the exporter did not {asked} in time")),
+    }
+}
 
 fn not_done_within(timeout: Duration) -> Outcome {
     Outcome::lost(u64::MAX, Loss::TimedOut, format!("the export was not done within {timeout:?}"))
