@@ -56,7 +56,14 @@ impl BuildError {
         Self::new(setting, without_secrets(url), reason)
     }
 
-    #[cfg(any(feature = "grpc-descriptors", feature = "otlp-http"))]
+    /// The same, said of another value than the one that was looked at.
+    #[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
+    pub(crate) fn of(mut self, value: impl fmt::Display) -> Self {
+        self.0.value = legible(&value.to_string());
+        self
+    }
+
+    #[cfg(any(feature = "grpc-descriptors", feature = "otlp-http", feature = "otlp-grpc"))]
     pub(crate) fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.0.source = Some(Box::new(source));
         self

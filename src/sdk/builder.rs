@@ -105,7 +105,7 @@ impl TelemetryBuilder {
     ///
     /// This and the methods after it say where spans go. They add up, and once one of them is
     /// called, `OTEL_TRACES_EXPORTER` is not asked. If none is, it decides; its default is OTLP.
-    #[cfg(feature = "otlp-http")]
+    #[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
     pub fn with_otlp(mut self, otlp: crate::sdk::export::Otlp) -> Self {
         self.destinations.push(Destination::Otlp(otlp));
         self

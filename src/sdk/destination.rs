@@ -20,12 +20,12 @@ use crate::{
         },
     },
 };
-#[cfg(not(feature = "otlp-http"))]
+#[cfg(not(any(feature = "otlp-http", feature = "otlp-grpc")))]
 use crate::{sdk::env::NotUnicode, text::without_secrets};
 
 /// One place to send spans to, as it was asked for.
 pub(super) enum Destination {
-    #[cfg(feature = "otlp-http")]
+    #[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
     Otlp(crate::sdk::export::Otlp),
     Exporter(&'static str, Make),
     #[cfg(feature = "console")]
@@ -54,13 +54,16 @@ impl Destination {
         Self::Processor(type_name::<P>(), Box::new(processor))
     }
 
-    #[cfg_attr(not(feature = "otlp-http"), expect(unused_variables, clippy::unnecessary_wraps))]
+    #[cfg_attr(
+        not(any(feature = "otlp-http", feature = "otlp-grpc")),
+        expect(unused_variables, clippy::unnecessary_wraps)
+    )]
     pub(super) fn resolve(self, env: &mut Env) -> Result<Ready, BuildError> {
         Ok(match self {
-            #[cfg(feature = "otlp-http")]
+            #[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
             Self::Otlp(otlp) => {
-                let target = otlp.resolve(env)?.build()?;
-                Ready::Exporter(Box::new(target))
+                let target = otlp.resolve(env)?.target();
+                Ready::Exporter(Box::new(move |_| target))
             }
             Self::Exporter(_, make) => Ready::Exporter(make),
             #[cfg(feature = "console")]
@@ -92,7 +95,7 @@ impl Ready {
 impl fmt::Debug for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            #[cfg(feature = "otlp-http")]
+            #[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
             Self::Otlp(otlp) => otlp.fmt(f),
             Self::Exporter(name, _) => f.write_str(name),
             #[cfg(feature = "console")]
@@ -130,10 +133,10 @@ pub(super) fn from_env(env: &mut Env) -> Result<Vec<Destination>, BuildError> {
 fn by_name(name: &str) -> Result<Option<Destination>, &'static str> {
     match name {
         "none" => Ok(None),
-        #[cfg(feature = "otlp-http")]
+        #[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
         "otlp" => Ok(Some(Destination::Otlp(crate::sdk::export::Otlp::new()))),
-        #[cfg(not(feature = "otlp-http"))]
-        "otlp" => Err("needs the feature `otlp-http` of tower-telemetry"),
+        #[cfg(not(any(feature = "otlp-http", feature = "otlp-grpc")))]
+        "otlp" => Err("needs the feature `otlp-http` or `otlp-grpc` of tower-telemetry"),
         #[cfg(feature = "console")]
         "console" => Ok(Some(Destination::Console(ConsoleExporter::stdout()))),
         #[cfg(not(feature = "console"))]
@@ -142,14 +145,14 @@ fn by_name(name: &str) -> Result<Option<Destination>, &'static str> {
     }
 }
 
-#[cfg(feature = "otlp-http")]
+#[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
 #[expect(clippy::unnecessary_wraps, reason = "it can fail without the feature")]
 fn default(_: &mut Env) -> Result<Vec<Destination>, BuildError> {
     Ok(vec![Destination::Otlp(crate::sdk::export::Otlp::new())])
 }
 
 /// Without support for OTLP there is no default, but whoever sets an endpoint expects spans there.
-#[cfg(not(feature = "otlp-http"))]
+#[cfg(not(any(feature = "otlp-http", feature = "otlp-grpc")))]
 fn default(env: &mut Env) -> Result<Vec<Destination>, BuildError> {
     for variable in ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
         let endpoint = match env.read(variable) {
@@ -157,7 +160,7 @@ fn default(env: &mut Env) -> Result<Vec<Destination>, BuildError> {
             Ok(Some(endpoint)) => without_secrets(&endpoint),
             Err(NotUnicode) => "REDACTED".to_owned(),
         };
-        let reason = "OTLP is not built in; enable the feature `otlp-http` of tower-telemetry";
+        let reason = "OTLP is not built in; enable the feature `otlp-http` or `otlp-grpc` of tower-telemetry";
         return Err(BuildError::new(variable, endpoint, reason));
     }
     Ok(Vec::new())

@@ -34,12 +34,6 @@ impl Env {
         Self { fixed: Some(variables), warnings: Vec::new() }
     }
 
-    /// Whether this is the process's own environment.
-    #[cfg(feature = "otlp-http")]
-    pub(crate) fn is_process(&self) -> bool {
-        self.fixed.is_none()
-    }
-
     /// The variable's value, trimmed. [Empty is unset][empty].
     ///
     /// [empty]: https://opentelemetry.io/docs/specs/otel/configuration/common/#empty-value
@@ -64,7 +58,7 @@ impl Env {
     }
 
     /// The first of the variables that is set, with its value.
-    #[cfg(feature = "otlp-http")]
+    #[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
     pub(crate) fn first(&mut self, variables: [&'static str; 2]) -> Option<(&'static str, String)> {
         variables.into_iter().find_map(|variable| Some((variable, self.get(variable)?)))
     }

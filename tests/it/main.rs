@@ -35,6 +35,7 @@ mod http1;
 mod http2;
 mod injection;
 mod other_formats;
+mod otlp_protocols;
 mod parents;
 mod propagation_targets;
 mod propagators;

@@ -47,7 +47,13 @@ fn a_bad_setting_is_an_error_that_names_it_and_its_value() {
         (otlp(Otlp::new().with_endpoint("collector:4318")), "OTLP endpoint", "collector:4318"),
         (otlp(Otlp::new().with_traces_endpoint("/v1")), "OTLP traces endpoint", "/v1"),
         (otlp(Otlp::new().with_protocol("smoke-signals")), "OTLP protocol", "smoke-signals"),
-        (otlp(Otlp::new().with_protocol("grpc")), "OTLP protocol", "grpc"),
+        (otlp(Otlp::new().with_compression("zip")), "OTLP compression", "zip"),
+        (otlp(Otlp::new().with_proxy("ftp://proxy")), "OTLP proxy", "ftp://proxy"),
+        (
+            otlp(Otlp::new().with_protocol("grpc").with_endpoint("http://collector/path")),
+            "OTLP endpoint",
+            "http://collector/path",
+        ),
         (otlp(Otlp::new().with_header("no name", "x")), "OTLP header", "no name"),
     ] {
         let error = builder.build().unwrap_err();

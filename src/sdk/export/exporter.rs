@@ -70,6 +70,7 @@ impl Outcome {
 }
 
 /// An exporter that can be made, with nothing left that can fail.
+#[allow(dead_code, reason = "the metrics that say where it sends to come next")]
 pub(crate) struct Target {
     /// What it is called in messages: where it sends to, without userinfo and query.
     pub(crate) name: String,
@@ -77,6 +78,9 @@ pub(crate) struct Target {
     pub(crate) component_type: &'static str,
     /// How many batches may be on their way at once, unless the settings say less.
     pub(crate) concurrency: usize,
+    /// Where it sends to, if that is known: `server.address` and `server.port`.
+    pub(crate) server_address: Option<String>,
+    pub(crate) server_port: Option<u16>,
     pub(crate) make: Make,
 }
 

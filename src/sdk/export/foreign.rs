@@ -25,6 +25,8 @@ pub(crate) fn target<E: SpanExporter + 'static>(mut exporter: E, resource: &Reso
         name: type_name::<E>().to_owned(),
         component_type: type_name::<E>(),
         concurrency: 1,
+        server_address: None,
+        server_port: None,
         // There is one of it, also in a process that was forked.
         make: Box::new(move |_| Arc::clone(&foreign) as Arc<dyn Exporter>),
     }

@@ -5,19 +5,11 @@
 
 #[cfg(feature = "console")]
 pub use self::console::ConsoleExporter;
-#[cfg(feature = "otlp-http")]
-pub use self::{otlp::Otlp, protocol::Protocol};
+#[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
+pub use self::otlp::{compression::Compression, protocol::Protocol, settings::Otlp};
 
-#[cfg(feature = "otlp-http")]
+#[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
 mod otlp;
-#[cfg(feature = "otlp-http")]
-mod protocol;
-#[cfg(feature = "otlp-http")]
-mod endpoint;
-#[cfg(feature = "otlp-http")]
-mod headers;
-#[cfg(feature = "otlp-http")]
-mod http;
 pub(crate) mod exporter;
 pub(crate) mod foreign;
 #[cfg(feature = "console")]

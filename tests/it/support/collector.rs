@@ -1,7 +1,8 @@
-//! A collector: takes OTLP over HTTP on a socket of its own and does as it is told.
+//! A collector: takes OTLP over HTTP and gRPC on a socket of its own and does as it is told.
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    io::Read,
     net::SocketAddr,
     sync::{Arc, Mutex, mpsc},
     thread::{self, JoinHandle},
@@ -9,38 +10,68 @@ use std::{
 };
 
 use axum::{
-    Router,
-    body::Bytes,
-    extract::State,
+    Extension, Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
+use futures_util::stream;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto::Builder,
+    service::TowerToHyperService,
+};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
         ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+        trace_service_server::{TraceService, TraceServiceServer},
     },
     common::v1::{KeyValue, any_value},
     trace::v1::Span,
 };
 use prost::Message;
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::{Notify, Semaphore, oneshot},
+};
+use tokio_rustls::TlsAcceptor;
+use tonic::{Code, Status, codec::CompressionEncoding};
 
 /// How the collector answers a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
     Status(StatusCode),
+    /// The status, with this `Retry-After`.
+    RetryAfter(StatusCode, &'static str),
+    /// The status, and this message in a `google.rpc.Status`.
+    Says(StatusCode, &'static str),
     /// 200, but so many spans were refused.
     Partial(i64),
     /// 307, to this address.
     Redirect(SocketAddr),
     /// Never.
     Hang,
+    /// 200, once it is [released](Collector::release).
+    Held,
+    /// Closes the connection without a word.
+    Close,
+    /// 200, of which half comes before the connection is closed.
+    Half,
+    /// 200, with this instead of a response of OTLP.
+    Body(&'static [u8]),
+    /// 200, and so many bytes.
+    Long(usize),
+    /// A status of gRPC, with its message, and a `RetryInfo` if there is a delay.
+    Grpc(Code, &'static str, Option<Duration>),
 }
 
 /// A collector with a thread and a runtime of its own, so that whoever waits for it may block.
 pub(crate) struct Collector {
     address: SocketAddr,
+    scheme: &'static str,
     shared: Arc<Shared>,
     arrivals: Mutex<mpsc::Receiver<()>>,
     stop: Option<oneshot::Sender<()>>,
@@ -51,7 +82,9 @@ struct Shared {
     /// The next answers; 200 when they have run out.
     answers: Mutex<VecDeque<Answer>>,
     requests: Mutex<Vec<Request>>,
+    connections: Mutex<u64>,
     arrived: mpsc::Sender<()>,
+    released: Semaphore,
 }
 
 /// One request that came in.
@@ -63,30 +96,45 @@ pub(crate) struct Request {
 
 impl Collector {
     pub(crate) fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self::listen(answers, None)
+    }
+
+    /// The same over TLS.
+    pub(crate) fn start_tls(
+        answers: impl IntoIterator<Item = Answer>,
+        acceptor: TlsAcceptor,
+    ) -> Self {
+        Self::listen(answers, Some(acceptor))
+    }
+
+    fn listen(answers: impl IntoIterator<Item = Answer>, tls: Option<TlsAcceptor>) -> Self {
         let (arrived, arrivals) = mpsc::channel();
         let shared = Arc::new(Shared {
             answers: Mutex::new(answers.into_iter().collect()),
             requests: Mutex::default(),
+            connections: Mutex::default(),
             arrived,
+            released: Semaphore::new(0),
         });
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, told) = mpsc::channel();
         let state = Arc::clone(&shared);
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let thread = thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
-                let app = Router::new().fallback(post(receive)).with_state(state);
                 tokio::select! {
-                    served = axum::serve(listener, app) => served.unwrap(),
+                    () = accept(listener, state, tls) => {}
                     _ = stopped => {}
                 }
             });
         });
         Self {
             address: told.recv().unwrap(),
+            scheme,
             shared,
             arrivals: Mutex::new(arrivals),
             stop: Some(stop),
@@ -100,7 +148,7 @@ impl Collector {
 
     /// Its base URL.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Waits until a request has come in.
@@ -108,8 +156,18 @@ impl Collector {
         self.arrivals.lock().unwrap().recv_timeout(Duration::from_secs(30)).unwrap();
     }
 
+    /// Answers one of the requests that are held.
+    pub(crate) fn release(&self) {
+        self.shared.released.add_permits(1);
+    }
+
     pub(crate) fn requests(&self) -> Vec<Request> {
         std::mem::take(&mut self.shared.requests.lock().unwrap())
+    }
+
+    /// How many connections there were, also those on which TLS was not agreed on.
+    pub(crate) fn connections(&self) -> u64 {
+        *self.shared.connections.lock().unwrap()
     }
 
     /// All spans that came in, whatever they were answered.
@@ -128,35 +186,208 @@ impl Drop for Collector {
     }
 }
 
+/// Closes the connection that a request came in on.
+#[derive(Clone)]
+struct Closes(Arc<Notify>);
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, tls: Option<TlsAcceptor>) {
+    let grpc = TraceServiceServer::new(Grpc(Arc::clone(&shared)))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd)
+        .max_decoding_message_size(usize::MAX);
+    let app = Router::new()
+        .route_service("/opentelemetry.proto.collector.trace.v1.TraceService/Export", grpc)
+        .fallback(post(receive))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(Arc::clone(&shared));
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        *shared.connections.lock().unwrap() += 1;
+        let closes = Closes(Arc::new(Notify::new()));
+        let app = app.clone().layer(Extension(closes.clone()));
+        let tls = tls.clone();
+        tokio::spawn(async move {
+            let serving = async move {
+                match tls {
+                    None => serve(stream, app).await,
+                    Some(tls) => {
+                        // Who does not agree has gone away.
+                        if let Ok(stream) = tls.accept(stream).await {
+                            serve(stream, app).await;
+                        }
+                    }
+                }
+            };
+            tokio::select! {
+                () = serving => {}
+                () = closes.0.notified() => {}
+            }
+        });
+    }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, app: Router) {
+    let service = TowerToHyperService::new(app);
+    let _ =
+        Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+}
+
+impl Shared {
+    /// A request has come in. How it is answered.
+    fn arrived(&self, path: String, headers: HeaderMap, body: ExportTraceServiceRequest) -> Answer {
+        self.requests.lock().unwrap().push(Request { path, headers, body });
+        let answer = self.answers.lock().unwrap().pop_front();
+        // Nobody may be waiting any more.
+        let _ = self.arrived.send(());
+        answer.unwrap_or(Answer::Status(StatusCode::OK))
+    }
+
+    async fn released(&self) {
+        self.released.acquire().await.unwrap().forget();
+    }
+}
+
 async fn receive(
     State(shared): State<Arc<Shared>>,
+    Extension(closes): Extension<Closes>,
     uri: http::Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let body = ExportTraceServiceRequest::decode(body).unwrap();
-    shared.requests.lock().unwrap().push(Request { path: uri.to_string(), headers, body });
-    let answer = shared.answers.lock().unwrap().pop_front();
-    shared.arrived.send(()).unwrap();
-    match answer.unwrap_or(Answer::Status(StatusCode::OK)) {
-        Answer::Status(StatusCode::OK) => protobuf(&ExportTraceServiceResponse::default()),
+    let json = headers[header::CONTENT_TYPE] == "application/json";
+    let body = match headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.as_bytes()) {
+        None => body.to_vec(),
+        Some(b"gzip") => {
+            let mut bytes = Vec::new();
+            flate2::read::GzDecoder::new(&*body).read_to_end(&mut bytes).unwrap();
+            bytes
+        }
+        Some(b"zstd") => zstd::decode_all(&*body).unwrap(),
+        Some(other) => panic!("{other:?} is no encoding of OTLP"),
+    };
+    let body = if json {
+        serde_json::from_slice(&body).unwrap()
+    } else {
+        ExportTraceServiceRequest::decode(&*body).unwrap()
+    };
+    let otlp = |response: &ExportTraceServiceResponse| {
+        let (content_type, body) = if json {
+            ("application/json", serde_json::to_vec(response).unwrap())
+        } else {
+            ("application/x-protobuf", response.encode_to_vec())
+        };
+        ([(header::CONTENT_TYPE, content_type)], body).into_response()
+    };
+    let answer = shared.arrived(uri.to_string(), headers, body);
+    match answer {
+        Answer::Status(StatusCode::OK) => otlp(&ExportTraceServiceResponse::default()),
         Answer::Status(status_code) => status_code.into_response(),
-        Answer::Partial(rejected_spans) => protobuf(&ExportTraceServiceResponse {
-            partial_success: Some(ExportTracePartialSuccess {
-                rejected_spans,
-                error_message: "too many of them\u{1b}[2J".to_owned(),
-            }),
-        }),
+        Answer::RetryAfter(status_code, after) => {
+            (status_code, [(header::RETRY_AFTER, after)]).into_response()
+        }
+        Answer::Says(status_code, message) if json => {
+            let body = serde_json::json!({ "code": 3, "message": message }).to_string();
+            (status_code, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+        }
+        Answer::Says(status_code, message) => {
+            let body = GoogleStatus { code: 3, message: message.to_owned(), details: Vec::new() };
+            let content_type = [(header::CONTENT_TYPE, "application/x-protobuf")];
+            (status_code, content_type, body.encode_to_vec()).into_response()
+        }
+        Answer::Partial(rejected_spans) => otlp(&partial(rejected_spans)),
         Answer::Redirect(to) => {
             let location = [(header::LOCATION, format!("http://{to}/v1/traces"))];
             (StatusCode::TEMPORARY_REDIRECT, location).into_response()
         }
         Answer::Hang => std::future::pending().await,
+        Answer::Held => {
+            shared.released().await;
+            otlp(&ExportTraceServiceResponse::default())
+        }
+        Answer::Close => {
+            closes.0.notify_one();
+            std::future::pending().await
+        }
+        Answer::Half => {
+            let half: [Result<&[u8], _>; 2] = [Ok(&[10]), Err(std::io::Error::other("cut"))];
+            ([(header::CONTENT_LENGTH, "2")], Body::from_stream(stream::iter(half))).into_response()
+        }
+        Answer::Body(body) => {
+            ([(header::CONTENT_TYPE, "application/x-protobuf")], body).into_response()
+        }
+        Answer::Long(length) => vec![0; length].into_response(),
+        Answer::Grpc(..) => unreachable!("gRPC's answers are to gRPC"),
     }
 }
 
-fn protobuf(message: &ExportTraceServiceResponse) -> Response {
-    ([(header::CONTENT_TYPE, "application/x-protobuf")], message.encode_to_vec()).into_response()
+fn partial(rejected_spans: i64) -> ExportTraceServiceResponse {
+    ExportTraceServiceResponse {
+        partial_success: Some(ExportTracePartialSuccess {
+            rejected_spans,
+            error_message: "too many of them\u{1b}[2J".to_owned(),
+        }),
+    }
+}
+
+/// The same over gRPC.
+struct Grpc(Arc<Shared>);
+
+#[tonic::async_trait]
+impl TraceService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportTraceServiceRequest>,
+    ) -> Result<tonic::Response<ExportTraceServiceResponse>, Status> {
+        let (metadata, extensions, body) = request.into_parts();
+        let answer = self.0.arrived("gRPC".to_owned(), metadata.into_headers(), body);
+        match answer {
+            Answer::Status(StatusCode::OK) => Ok(ExportTraceServiceResponse::default().into()),
+            Answer::Partial(rejected_spans) => Ok(partial(rejected_spans).into()),
+            Answer::Hang => std::future::pending().await,
+            Answer::Held => {
+                self.0.released().await;
+                Ok(ExportTraceServiceResponse::default().into())
+            }
+            Answer::Close => {
+                extensions.get::<Closes>().unwrap().0.notify_one();
+                std::future::pending().await
+            }
+            Answer::Grpc(code, message, None) => Err(Status::new(code, message)),
+            Answer::Grpc(code, message, Some(delay)) => {
+                let details = with_retry_info(code, message, delay);
+                Err(Status::with_details(code, message, details.into()))
+            }
+            other => unreachable!("{other:?} is an answer of HTTP"),
+        }
+    }
+}
+
+/// `google.rpc.Status`, by the numbers of its fields.
+#[derive(Clone, PartialEq, Message)]
+struct GoogleStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<prost_types::Any>,
+}
+
+/// `google.rpc.RetryInfo`.
+#[derive(Clone, PartialEq, Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    retry_delay: Option<prost_types::Duration>,
+}
+
+fn with_retry_info(code: Code, message: &str, delay: Duration) -> Vec<u8> {
+    let info = RetryInfo { retry_delay: Some(delay.try_into().unwrap()) };
+    let detail = prost_types::Any {
+        type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
+        value: info.encode_to_vec(),
+    };
+    let details = vec![detail];
+    GoogleStatus { code: code as i32, message: message.to_owned(), details }.encode_to_vec()
 }
 
 /// A span as the wire had it, with all that was around it.

@@ -3,35 +3,46 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::percent_decode_str;
 
-use crate::{error::BuildError, sdk::env::Env};
+use crate::{
+    error::BuildError,
+    sdk::{env::Env, export::otlp::protocol::Protocol},
+};
 
-/// What describes the message is not for others to say.
-const EXPORTERS_OWN: [HeaderName; 5] = [
+/// What describes the message or the connection is not for others to say.
+const EXPORTERS_OWN: [HeaderName; 9] = [
+    header::CONNECTION,
     header::CONTENT_ENCODING,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::HOST,
+    header::TE,
+    header::TRAILER,
     header::TRANSFER_ENCODING,
+    header::UPGRADE,
 ];
 
 /// Those from code over those of the [environment], name by name.
 ///
 /// [environment]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#specifying-headers-via-environment-variables
-pub(super) fn resolve(code: Vec<(String, String)>, env: &mut Env) -> Result<HeaderMap, BuildError> {
-    let mut headers = from_env(env);
+pub(super) fn resolve(
+    code: Vec<(String, String)>,
+    protocol: Protocol,
+    env: &mut Env,
+) -> Result<HeaderMap, BuildError> {
+    let mut headers = from_env(protocol, env);
     for (name, value) in code {
         // The value may be a key; the name is enough to find it.
         let invalid = |reason| BuildError::new("OTLP header", &name, reason);
         let (parsed, value) = header(&name, &value).map_err(invalid)?;
-        if EXPORTERS_OWN.contains(&parsed) {
-            return Err(invalid("is the exporter's own to set"));
+        if let Some(reason) = not_theirs(&parsed, protocol) {
+            return Err(invalid(reason));
         }
         headers.insert(parsed, value);
     }
     Ok(headers)
 }
 
-fn from_env(env: &mut Env) -> HeaderMap {
+fn from_env(protocol: Protocol, env: &mut Env) -> HeaderMap {
     const VARIABLES: [&str; 2] =
         ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
     let mut headers = HeaderMap::new();
@@ -46,19 +57,32 @@ fn from_env(env: &mut Env) -> HeaderMap {
         };
         let value = percent_decode_str(value.trim()).decode_utf8_lossy();
         match header(name.trim(), &value) {
-            Ok((name, _)) if EXPORTERS_OWN.contains(&name) => {
-                let pair = format!("{name}=REDACTED");
-                env.warn(variable, pair, "is the exporter's own to set; it was skipped");
-            }
-            Ok((name, value)) => {
-                headers.insert(name, value);
-            }
+            Ok((name, value)) => match not_theirs(&name, protocol) {
+                Some(reason) => {
+                    let pair = format!("{name}=REDACTED");
+                    env.warn(variable, pair, format!("{reason}; it was skipped"));
+                }
+                None => {
+                    headers.insert(name, value);
+                }
+            },
             Err(reason) => {
                 env.warn(variable, "REDACTED", format!("has a pair that {reason}; it was skipped"));
             }
         }
     }
     headers
+}
+
+/// Why a header that is one may not be set.
+fn not_theirs(name: &HeaderName, protocol: Protocol) -> Option<&'static str> {
+    let name_of_grpc = protocol == Protocol::Grpc && name.as_str().starts_with("grpc-");
+    if EXPORTERS_OWN.contains(name) || name_of_grpc {
+        return Some("is the exporter's own to set");
+    }
+    // Its value would have to be base64, which a text that somebody has written is by accident.
+    (protocol == Protocol::Grpc && name.as_str().ends_with("-bin"))
+        .then_some("is binary metadata to gRPC, which a header cannot be")
 }
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
@@ -80,7 +104,8 @@ mod tests {
     ) -> (Result<HeaderMap, BuildError>, Vec<String>) {
         let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
         let mut env = Env::fixed(variables.iter().map(own).collect::<HashMap<_, _>>());
-        let headers = resolve(code.iter().map(own).collect(), &mut env);
+        let http = Protocol::HttpProtobuf;
+        let headers = resolve(code.iter().map(own).collect(), http, &mut env);
         (headers, env.into_warnings().iter().map(ToString::to_string).collect())
     }
 
@@ -127,6 +152,19 @@ mod tests {
             let error = resolve_in(&[(name, value)], &[]).0.unwrap_err();
             assert_eq!((error.setting(), error.value()), ("OTLP header", name));
             assert!(!error.to_string().contains("s3cret"));
+        }
+    }
+
+    #[test]
+    fn what_grpc_has_for_itself_is_not_set() {
+        for name in ["grpc-timeout", "x-trace-bin", "te"] {
+            let of = |protocol| {
+                let code = vec![(name.to_owned(), "s3cret".to_owned())];
+                resolve(code, protocol, &mut Env::fixed(HashMap::new()))
+            };
+            let error = of(Protocol::Grpc).unwrap_err();
+            assert_eq!((error.setting(), error.value()), ("OTLP header", name));
+            assert_eq!(of(Protocol::HttpProtobuf).is_ok(), name != "te", "{name}");
         }
     }
 }

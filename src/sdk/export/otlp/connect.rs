@@ -1,0 +1,235 @@
+//! Connections: TCP, through a proxy if there is one, with TLS if the endpoint has it.
+
+use std::{
+    error::Error,
+    fmt, io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::{
+    client::legacy::connect::{
+        Connected, Connection, HttpConnector,
+        proxy::{SocksV5, Tunnel},
+    },
+    rt::TokioIo,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{ClientConfig, pki_types::ServerName},
+};
+use tower::Service;
+
+use crate::sdk::export::otlp::{
+    endpoint,
+    proxy::{Proxy, Way},
+};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+type Connecting = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
+
+/// Connects to the endpoint.
+#[derive(Clone)]
+pub(super) struct Connector {
+    hop: Hop,
+    proxy: Option<Proxy>,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Connector {
+    /// `tls` is for an endpoint with `https`, `proxy_tls` for such a proxy.
+    pub(super) fn new(
+        proxy: Option<Proxy>,
+        tls: Option<Arc<ClientConfig>>,
+        proxy_tls: Option<Arc<ClientConfig>>,
+    ) -> Self {
+        let mut tcp = HttpConnector::new();
+        // Also `https`, and a proxy's own.
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        Self { hop: Hop { tcp, tls: proxy_tls }, proxy, tls }
+    }
+
+    async fn connect(self, to: Uri) -> Result<Stream, BoxError> {
+        let Self { mut hop, proxy, tls } = self;
+        let Some(proxy) = proxy else {
+            let stream = hop.tcp(to.clone()).await?;
+            return secured(stream, tls, &to).await;
+        };
+        let through = |error: BoxError| Box::new(Through { proxy: proxy.name(), error });
+        let stream = match &proxy.way {
+            Way::Forward(_) => {
+                let stream = hop.call(proxy.uri.clone()).await.map_err(through)?;
+                return Ok(Stream { forwards: true, ..stream });
+            }
+            Way::Tunnel(credentials) => {
+                let mut tunnel = Tunnel::new(proxy.uri.clone(), hop);
+                if let Some(credentials) = credentials {
+                    tunnel = tunnel.with_auth(credentials.clone());
+                }
+                tunnel.call(with_port(&to)).await.map_err(|error| through(error.into()))?
+            }
+            Way::Socks { credentials, local_names } => {
+                let mut socks = SocksV5::new(proxy.uri.clone(), hop).local_dns(*local_names);
+                if let Some((user, password)) = credentials {
+                    socks = socks.with_auth(user.clone(), password.clone());
+                }
+                socks.call(with_port(&to)).await.map_err(|error| through(error.into()))?
+            }
+        };
+        secured(stream, tls, &to).await
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = BoxError;
+    type Future = Connecting;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, to: Uri) -> Connecting {
+        Box::pin(self.clone().connect(to))
+    }
+}
+
+/// Connects to a proxy.
+#[derive(Clone)]
+struct Hop {
+    tcp: HttpConnector,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Hop {
+    async fn tcp(&mut self, to: Uri) -> Result<Stream, BoxError> {
+        Ok(Stream::new(self.tcp.call(to).await?.into_inner()))
+    }
+}
+
+impl Service<Uri> for Hop {
+    type Response = Stream;
+    type Error = BoxError;
+    type Future = Connecting;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, to: Uri) -> Connecting {
+        let mut hop = self.clone();
+        Box::pin(async move {
+            let stream = hop.tcp(to.clone()).await?;
+            secured(stream, hop.tls, &to).await
+        })
+    }
+}
+
+/// The stream with TLS over it, if the scheme says so.
+async fn secured(
+    stream: Stream,
+    tls: Option<Arc<ClientConfig>>,
+    to: &Uri,
+) -> Result<Stream, BoxError> {
+    let Some(tls) = tls.filter(|_| to.scheme_str() == Some("https")) else {
+        return Ok(stream);
+    };
+    let name = ServerName::try_from(endpoint::host(to).to_owned())?;
+    let stream = TlsConnector::from(tls).connect(name, stream.io.into_inner()).await?;
+    Ok(Stream::new(stream))
+}
+
+/// Each says its port, since it is another one by default for who does not know the scheme.
+fn with_port(uri: &Uri) -> Uri {
+    let authority = format!("{}:{}", uri.host().unwrap_or_default(), endpoint::port(uri));
+    let mut parts = uri.clone().into_parts();
+    parts.authority = authority.parse().ok();
+    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
+}
+
+/// A connection, whatever it is made of.
+pub(super) struct Stream {
+    io: TokioIo<Box<dyn Io>>,
+    /// Whether there is a proxy at the other end, which wants to know whom a request is for.
+    forwards: bool,
+}
+
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+impl Stream {
+    fn new(io: impl Io + 'static) -> Self {
+        Self { io: TokioIo::new(Box::new(io)), forwards: false }
+    }
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        Connected::new().proxy(self.forwards)
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buffer)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, buffers)
+    }
+}
+
+/// What went wrong on the way to a proxy, or there.
+#[derive(Debug)]
+struct Through {
+    proxy: String,
+    error: BoxError,
+}
+
+impl fmt::Display for Through {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "proxy {}", self.proxy)
+    }
+}
+
+impl Error for Through {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.error)
+    }
+}

@@ -1,0 +1,494 @@
+//! The OTLP exporter: its settings, and what is built of them.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Uri,
+    header::{AUTHORIZATION, Entry, USER_AGENT},
+    uri::Authority,
+};
+use percent_encoding::percent_decode_str;
+
+#[cfg(feature = "otlp-grpc")]
+use crate::sdk::export::otlp::grpc::Grpc;
+#[cfg(feature = "otlp-http")]
+use crate::sdk::export::otlp::http::Http;
+use crate::{
+    error::BuildError,
+    sdk::{
+        env::Env,
+        export::{
+            Compression, Protocol,
+            exporter::Target,
+            otlp::{
+                connect::Connector,
+                encode::Encoder,
+                endpoint::{self, Endpoint},
+                exporter::{OtlpExporter, Transport},
+                headers,
+                proxy::{self, Proxy},
+                retry::Throttle,
+                tls::{self, Tls},
+            },
+        },
+    },
+};
+
+/// [The default][timeout].
+///
+/// [timeout]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many batches are on their way at once.
+const CONCURRENCY: usize = 16;
+/// Who sends: [this crate, then its exporter][agent].
+///
+/// [agent]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#user-agent
+const AGENT: &str = concat!(
+    env!("CARGO_PKG_NAME"),
+    "/",
+    env!("CARGO_PKG_VERSION"),
+    " OTel-OTLP-Exporter-Rust/",
+    env!("CARGO_PKG_VERSION")
+);
+
+/// The settings of the OTLP exporter.
+///
+/// What is not set here comes from the environment, or else is the default: protobuf over HTTP to
+/// `http://localhost:4318/v1/traces`, within 10 seconds. See the
+/// [variables](crate::sdk#environment).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tower_telemetry::{Telemetry, sdk::export::Otlp};
+///
+/// let telemetry = Telemetry::builder()
+///     .with_otlp(
+///         Otlp::new()
+///             .with_endpoint("https://otlp.example")
+///             .with_header("x-api-key", "secret")
+///             .with_timeout(Duration::from_secs(5)),
+///     )
+///     .build()?;
+/// assert_eq!(telemetry.destinations().next(), Some("OTLP to otlp.example/v1/traces"));
+/// # Ok::<(), tower_telemetry::BuildError>(())
+/// ```
+///
+/// # How a batch is sent
+///
+/// Up to 16 batches are on their way at once. One that meets a collector that is busy, or none, is
+/// sent again until its time is over: after up to 200 ms, then up to twice as much each time, to 5
+/// seconds at most, and never before the collector's `Retry-After` or `RetryInfo`, which all batches
+/// wait for. What [may be sent again][retry] is the specification's to say: HTTP's 429, 502, 503 and
+/// 504, gRPC's `UNAVAILABLE` and the like, and a connection that failed. Any other answer is a
+/// refusal, also a redirect, and a connection whose certificate is not believed is not tried again.
+///
+/// A batch that would make a request of more than 20 MiB, or 4 MiB over gRPC, which is what receivers
+/// take by default, is sent in halves; a single span is sent up to 64 MiB.
+///
+/// # TLS
+///
+/// An `https` endpoint's certificate is checked against the system's roots, or against
+/// [those given](Self::with_ca_certificate) and no others. All certificates are read while the
+/// telemetry is built, and one that cannot be used is an error then.
+///
+/// [retry]: https://opentelemetry.io/docs/specs/otlp/#failures
+#[must_use]
+#[derive(Default)]
+pub struct Otlp {
+    protocol: Option<Result<Protocol, BuildError>>,
+    endpoint: Option<Endpoint>,
+    headers: Vec<(String, String)>,
+    timeout: Option<Duration>,
+    compression: Option<Result<Compression, BuildError>>,
+    proxy: Option<proxy::Choice>,
+    tls: tls::Given,
+}
+
+impl Otlp {
+    /// Nothing set: all from the environment, or the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the collector's base URL; [`/v1/traces` is appended][appended], as it is to
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`. Default: `http://localhost:4318`.
+    ///
+    /// For gRPC it is scheme, host and port; the default is `http://localhost:4317`. Without a scheme
+    /// it is `https`, unless `OTEL_EXPORTER_OTLP_INSECURE` is `true`; a path is an error.
+    ///
+    /// What is no URL with `http` or `https` is an error of
+    /// [`TelemetryBuilder::build`](crate::TelemetryBuilder::build).
+    ///
+    /// [appended]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#endpoint-urls-for-otlphttp
+    pub fn with_endpoint(mut self, base_url: impl Into<String>) -> Self {
+        self.endpoint = Some(Endpoint::Base(base_url.into()));
+        self
+    }
+
+    /// Sets the URL for traces, which is taken as it is, as `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`
+    /// is. Of this and [`with_endpoint`](Self::with_endpoint) the later call counts.
+    ///
+    /// ```
+    /// use tower_telemetry::{Telemetry, sdk::export::Otlp};
+    ///
+    /// let otlp = Otlp::new().with_traces_endpoint("http://collector:4318/intake");
+    /// let telemetry = Telemetry::builder().with_otlp(otlp).build()?;
+    /// assert_eq!(telemetry.destinations().next(), Some("OTLP to collector:4318/intake"));
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    pub fn with_traces_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.endpoint = Some(Endpoint::Traces(url.into()));
+        self
+    }
+
+    /// Sets the protocol, a [`Protocol`] or its name. Default: `http/protobuf`.
+    ///
+    /// A name that is not known is an error of
+    /// [`TelemetryBuilder::build`](crate::TelemetryBuilder::build).
+    pub fn with_protocol<P>(mut self, protocol: P) -> Self
+    where
+        P: TryInto<Protocol>,
+        P::Error: Into<BuildError>,
+    {
+        self.protocol = Some(protocol.try_into().map_err(Into::into));
+        self
+    }
+
+    /// Sends a header along, an API key for one. It wins over one of the same name in
+    /// `OTEL_EXPORTER_OTLP_HEADERS`.
+    ///
+    /// What no HTTP header can hold, and a header that describes the message itself, such as
+    /// `Content-Type`, is an error of
+    /// [`TelemetryBuilder::build`](crate::TelemetryBuilder::build).
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets how long a batch may take, with [all attempts](Self#how-a-batch-is-sent). Default: 10
+    /// seconds; zero is no limit but that of the processor.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets what requests are compressed with, a [`Compression`] or its name. Default: nothing.
+    ///
+    /// ```
+    /// use tower_telemetry::sdk::export::{Compression, Otlp};
+    ///
+    /// let otlp = Otlp::new().with_compression(Compression::Gzip);
+    /// assert!(format!("{otlp:?}").contains("Gzip"));
+    /// ```
+    ///
+    /// One that is not compiled in is an error of
+    /// [`TelemetryBuilder::build`](crate::TelemetryBuilder::build) that names the feature.
+    pub fn with_compression<C>(mut self, compression: C) -> Self
+    where
+        C: TryInto<Compression>,
+        C::Error: Into<BuildError>,
+    {
+        self.compression = Some(compression.try_into().map_err(Into::into));
+        self
+    }
+
+    /// Believes the certificates in this PEM, and no others: not the system's. Default: the
+    /// system's.
+    ///
+    /// ```
+    /// use tower_telemetry::{Telemetry, sdk::export::Otlp};
+    ///
+    /// let otlp = Otlp::new().with_endpoint("https://collector").with_ca_certificate("no PEM");
+    /// let error = Telemetry::builder().with_otlp(otlp).build().unwrap_err();
+    /// assert_eq!(error.setting(), "OTLP CA certificate");
+    /// ```
+    ///
+    /// What is no certificate, and one for an `http` endpoint, is an error of
+    /// [`TelemetryBuilder::build`](crate::TelemetryBuilder::build).
+    pub fn with_ca_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.tls.ca = Some(pem.into());
+        self
+    }
+
+    /// Shows this certificate, with those that lead to its root, and proves it with this key, both in
+    /// PEM, to a collector that asks for one. Default: none.
+    ///
+    /// ```
+    /// use tower_telemetry::{Telemetry, sdk::export::Otlp};
+    ///
+    /// let otlp = Otlp::new().with_client_certificate("certificate", "s3cret key");
+    /// assert!(!format!("{otlp:?}").contains("s3cret"));
+    /// // The default endpoint is no `https`, and would never ask for it.
+    /// let error = Telemetry::builder().with_otlp(otlp).build().unwrap_err();
+    /// assert_eq!(error.setting(), "OTLP client certificate");
+    /// ```
+    ///
+    /// What is no certificate or no key, a key of another certificate, and both for an `http`
+    /// endpoint, is an error of [`TelemetryBuilder::build`](crate::TelemetryBuilder::build).
+    pub fn with_client_certificate(
+        mut self,
+        certificate_pem: impl Into<Vec<u8>>,
+        key_pem: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.tls.client = Some((certificate_pem.into(), key_pem.into()));
+        self
+    }
+
+    /// Sends through this proxy: `http://` or `https://`, by `CONNECT` where the endpoint is `https`
+    /// or the protocol gRPC, or `socks5://`, or `socks5h://` if the proxy is to look up names. User
+    /// and password go before the host. Default: the proxy that `HTTPS_PROXY`, `HTTP_PROXY` or
+    /// `ALL_PROXY` name, unless the endpoint is among those of `NO_PROXY` or on this machine.
+    ///
+    /// ```
+    /// use tower_telemetry::{Telemetry, sdk::export::Otlp};
+    ///
+    /// let otlp = Otlp::new()
+    ///     .with_endpoint("http://collector.example:4318")
+    ///     .with_proxy("http://user:s3cret@proxy.example:3128");
+    /// assert!(!format!("{otlp:?}").contains("s3cret"));
+    /// assert!(Telemetry::builder().with_otlp(otlp).build().is_ok());
+    /// ```
+    ///
+    /// What is no such URL is an error of
+    /// [`TelemetryBuilder::build`](crate::TelemetryBuilder::build).
+    pub fn with_proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = Some(proxy::Choice::Url(url.into()));
+        self
+    }
+
+    /// Sends through no proxy, whatever the environment says.
+    pub fn without_proxy(mut self) -> Self {
+        self.proxy = Some(proxy::Choice::None);
+        self
+    }
+
+    pub(crate) fn resolve(self, env: &mut Env) -> Result<Resolved, BuildError> {
+        let timeout = self.timeout.unwrap_or_else(|| timeout_from_env(env));
+        let protocol = Protocol::resolve(self.protocol, env)?;
+        let endpoint = Endpoint::resolve(self.endpoint, protocol, env)?;
+        let proxy = Proxy::resolve(self.proxy, &endpoint, protocol, env)?;
+        let tls_to_proxy =
+            proxy.as_ref().is_some_and(|proxy| proxy.uri.scheme_str() == Some("https"));
+        let alpn = if protocol == Protocol::Grpc { "h2" } else { "http/1.1" };
+        let tls = Tls::resolve(self.tls, &endpoint, tls_to_proxy, alpn, env)?;
+        let headers = headers::resolve(self.headers, protocol, env)?;
+        let (endpoint, credentials) = without_userinfo(endpoint);
+        Ok(Resolved {
+            protocol,
+            headers: complete(headers.clone(), credentials),
+            named: headers.keys().cloned().collect(),
+            endpoint,
+            timeout: (!timeout.is_zero()).then_some(timeout),
+            compression: Compression::resolve(self.compression, env)?,
+            proxy,
+            tls,
+        })
+    }
+}
+
+impl fmt::Debug for Otlp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Otlp")
+            .field("protocol", &self.protocol)
+            .field("endpoint", &self.endpoint)
+            .field("headers", &names)
+            .field("timeout", &self.timeout)
+            .field("compression", &self.compression)
+            .field("proxy", &self.proxy)
+            .field("ca_certificate", &self.tls.ca.is_some())
+            .field("client_certificate", &self.tls.client.is_some())
+            .finish()
+    }
+}
+
+/// Settings that have been looked at and found good.
+pub(crate) struct Resolved {
+    protocol: Protocol,
+    /// Without userinfo, which is among the headers.
+    endpoint: Uri,
+    headers: HeaderMap,
+    /// Those of the headers that were asked for.
+    named: Vec<HeaderName>,
+    timeout: Option<Duration>,
+    compression: Compression,
+    proxy: Option<Proxy>,
+    tls: Option<Tls>,
+}
+
+impl Resolved {
+    /// What the exporter is called in a message: where it sends to, without userinfo and query.
+    pub(crate) fn name(&self) -> String {
+        let host = self.endpoint.authority().map_or("", Authority::as_str);
+        match self.protocol {
+            Protocol::Grpc => format!("OTLP to {host}"),
+            _ => format!("OTLP to {host}{}", self.endpoint.path()),
+        }
+    }
+
+    /// What is in force, without secrets.
+    #[allow(dead_code, reason = "what prints it comes next")]
+    pub(crate) fn describe(&self) -> Vec<(&'static str, String)> {
+        let scheme = self.endpoint.scheme_str().unwrap_or_default();
+        let host = self.endpoint.authority().map_or("", Authority::as_str);
+        let path = if self.protocol == Protocol::Grpc { "" } else { self.endpoint.path() };
+        let names: Vec<&str> = self.named.iter().map(HeaderName::as_str).collect();
+        let none = || "none".to_owned();
+        let tls = match &self.tls {
+            Some(tls) if scheme == "https" => {
+                let roots = if tls.own_ca { "own CA" } else { "system roots" };
+                let client = if tls.client_certificate { ", client certificate" } else { "" };
+                format!("{roots}{client}")
+            }
+            _ => none(),
+        };
+        vec![
+            ("protocol", self.protocol.to_string()),
+            ("endpoint", format!("{scheme}://{host}{path}")),
+            ("timeout", self.timeout.map_or_else(none, |timeout| format!("{timeout:?}"))),
+            ("compression", self.compression.to_string()),
+            ("headers", if names.is_empty() { none() } else { names.join(", ") }),
+            ("proxy", self.proxy.as_ref().map_or_else(none, Proxy::name)),
+            ("TLS", tls),
+        ]
+    }
+
+    /// The exporter, which nothing can keep from being made.
+    pub(crate) fn target(self) -> Target {
+        Target {
+            name: self.name(),
+            component_type: match self.protocol {
+                Protocol::HttpProtobuf => "otlp_http_span_exporter",
+                Protocol::HttpJson => "otlp_http_json_span_exporter",
+                Protocol::Grpc => "otlp_grpc_span_exporter",
+            },
+            concurrency: CONCURRENCY,
+            server_address: Some(endpoint::host(&self.endpoint).to_owned()),
+            server_port: Some(endpoint::port(&self.endpoint)),
+            make: Box::new(move |resource| {
+                Arc::new(OtlpExporter {
+                    encoder: Encoder::new(resource, self.protocol, self.compression),
+                    transport: self.transport(),
+                    throttle: Throttle::default(),
+                    timeout: self.timeout,
+                })
+            }),
+        }
+    }
+
+    fn transport(&self) -> Transport {
+        let to_endpoint = self.tls.as_ref().map(|tls| Arc::clone(&tls.config));
+        let to_proxy = self.tls.as_ref().map(Tls::for_proxy);
+        let connector = Connector::new(self.proxy.clone(), to_endpoint, to_proxy);
+        let (endpoint, headers) = (self.endpoint.clone(), self.headers.clone());
+        match self.protocol {
+            #[cfg(feature = "otlp-grpc")]
+            Protocol::Grpc => {
+                Transport::Grpc(Grpc::new(connector, endpoint, headers, self.compression))
+            }
+            #[cfg(feature = "otlp-http")]
+            protocol => Transport::Http(Http::new(
+                connector,
+                endpoint,
+                headers,
+                protocol,
+                self.compression,
+                self.proxy.as_ref(),
+            )),
+            #[cfg(not(feature = "otlp-http"))]
+            _ => Transport::Grpc(Grpc::new(connector, endpoint, headers, self.compression)),
+        }
+    }
+}
+
+/// The URL as it is sent and shown, and what it had in front of its host, as a header.
+fn without_userinfo(url: Uri) -> (Uri, Option<HeaderValue>) {
+    let authority = url.authority().map_or("", Authority::as_str);
+    let Some((userinfo, host)) = authority.rsplit_once('@') else {
+        return (url, None);
+    };
+    let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+    let plain: Vec<u8> = percent_decode_str(user)
+        .chain([b':'].iter().copied())
+        .chain(percent_decode_str(password))
+        .collect();
+    // Base64 is always fit for a header.
+    let mut credentials = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(plain))).ok();
+    if let Some(credentials) = &mut credentials {
+        credentials.set_sensitive(true);
+    }
+    let authority = host.parse().ok();
+    let mut parts = url.clone().into_parts();
+    parts.authority = authority;
+    (Uri::from_parts(parts).unwrap_or(url), credentials)
+}
+
+/// With what is sent unless the user has set it.
+fn complete(mut headers: HeaderMap, credentials: Option<HeaderValue>) -> HeaderMap {
+    if let Entry::Vacant(vacant) = headers.entry(USER_AGENT) {
+        vacant.insert(HeaderValue::from_static(AGENT));
+    }
+    if let Entry::Vacant(vacant) = headers.entry(AUTHORIZATION)
+        && let Some(credentials) = credentials
+    {
+        vacant.insert(credentials);
+    }
+    headers
+}
+
+fn timeout_from_env(env: &mut Env) -> Duration {
+    const VARIABLES: [&str; 2] =
+        ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
+    let millis = env.first(VARIABLES).and_then(|(variable, value)| {
+        env.parse(variable, value, "must be milliseconds, 0 or more", |_| true)
+    });
+    millis.map_or(DEFAULT_TIMEOUT, Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn resolved(otlp: Otlp, variables: &[(&str, &str)]) -> Resolved {
+        let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        otlp.resolve(&mut Env::fixed(variables.iter().map(own).collect::<HashMap<_, _>>())).unwrap()
+    }
+
+    #[test]
+    fn the_timeout_is_from_code_or_the_signals_variable_or_the_general_one_or_ten_seconds() {
+        const GENERAL: (&str, &str) = ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000");
+        const TRACES: (&str, &str) = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2000");
+        const BAD: (&str, &str) = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon");
+        const NONE: (&str, &str) = ("OTEL_EXPORTER_OTLP_TIMEOUT", "0");
+        let code = |timeout| Otlp::new().with_timeout(timeout);
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (otlp, variables, timeout) in [
+            (code(Duration::from_secs(3)), &[GENERAL, TRACES][..], seconds(3)),
+            (code(Duration::ZERO), &[GENERAL], None),
+            (code(Duration::MAX), &[], Some(Duration::MAX)),
+            (Otlp::new(), &[GENERAL, TRACES], seconds(2)),
+            (Otlp::new(), &[GENERAL], seconds(1)),
+            (Otlp::new(), &[GENERAL, BAD], seconds(10)),
+            (Otlp::new(), &[NONE], None),
+            (Otlp::new(), &[], seconds(10)),
+        ] {
+            assert_eq!(resolved(otlp, variables).timeout, timeout, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn neither_name_nor_debug_tells_a_secret() {
+        let otlp = || {
+            Otlp::new()
+                .with_traces_endpoint("http://user:s3cret@host:1/path?key=s3cret")
+                .with_header("x-api-key", "s3cret")
+        };
+        assert_eq!(resolved(otlp(), &[]).name(), "OTLP to host:1/path");
+        let shown = format!("{:?}", otlp());
+        assert!(shown.contains("x-api-key") && !shown.contains("s3cret"), "{shown}");
+    }
+}

@@ -1,0 +1,252 @@
+//! TLS: which certificates are believed, and which one is shown.
+
+use std::{fs, sync::Arc};
+
+use http::Uri;
+use tokio_rustls::rustls::{
+    self, ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier,
+    client::WantsClientCert,
+    crypto::{CryptoProvider, ring},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+
+use crate::{
+    error::BuildError,
+    sdk::env::{Env, NotUnicode},
+    text::without_secrets,
+};
+
+const CA: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
+const CERTIFICATE: [&str; 2] =
+    ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"];
+const KEY: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"];
+
+const CA_SETTING: &str = "OTLP CA certificate";
+const CERTIFICATE_SETTING: &str = "OTLP client certificate";
+const KEY_SETTING: &str = "OTLP client key";
+
+/// What code says, in PEM.
+#[derive(Default)]
+pub(super) struct Given {
+    pub(super) ca: Option<Vec<u8>>,
+    pub(super) client: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// How TLS is spoken, with all certificates loaded.
+pub(super) struct Tls {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) own_ca: bool,
+    pub(super) client_certificate: bool,
+}
+
+/// A text in PEM, and where it is from: a setting, and the path it was read from.
+struct Pem {
+    setting: &'static str,
+    path: String,
+    text: Vec<u8>,
+}
+
+impl Tls {
+    /// What an `https` endpoint is spoken to with, on which `alpn` is agreed; `None` for any other,
+    /// unless its proxy wants it.
+    ///
+    /// A certificate has no sensible fallback, so a bad one is an error wherever it is from. One for
+    /// an `http` endpoint would be used for nothing: that is an error from code, which has both in
+    /// one place, and a warning from the environment, where it may be meant for other signals.
+    pub(super) fn resolve(
+        given: Given,
+        endpoint: &Uri,
+        with_proxy: bool,
+        alpn: &str,
+        env: &mut Env,
+    ) -> Result<Option<Self>, BuildError> {
+        if endpoint.scheme_str() != Some("https") {
+            for (setting, is_given) in
+                [(CA_SETTING, given.ca.is_some()), (CERTIFICATE_SETTING, given.client.is_some())]
+            {
+                if is_given {
+                    let url = without_secrets(&endpoint.to_string());
+                    let reason = format!("is for an https endpoint, and {url} is none");
+                    return Err(BuildError::new(setting, "PEM", reason));
+                }
+            }
+            for variables in [CA, CERTIFICATE, KEY] {
+                if let Some((variable, path)) = env.first(variables) {
+                    env.warn(variable, path, "is for an https endpoint; it was not used");
+                }
+            }
+            return if with_proxy {
+                Self::new(None, None, endpoint, alpn).map(Some)
+            } else {
+                Ok(None)
+            };
+        }
+        let ca = match given.ca {
+            Some(text) => Some(Pem { setting: CA_SETTING, path: "PEM".to_owned(), text }),
+            None => Pem::from_env(CA, env)?,
+        };
+        let client = match given.client {
+            Some((certificate, key)) => Some((
+                Pem { setting: CERTIFICATE_SETTING, path: "PEM".to_owned(), text: certificate },
+                Pem { setting: KEY_SETTING, path: "REDACTED".to_owned(), text: key },
+            )),
+            None => client_from_env(env)?,
+        };
+        Self::new(ca, client, endpoint, alpn).map(Some)
+    }
+
+    fn new(
+        ca: Option<Pem>,
+        client: Option<(Pem, Pem)>,
+        endpoint: &Uri,
+        alpn: &str,
+    ) -> Result<Self, BuildError> {
+        let (own_ca, client_certificate) = (ca.is_some(), client.is_some());
+        // Named, since the process' default may be missing, or two libraries' at once.
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable(endpoint, error))?;
+        let builder = match ca {
+            Some(ca) => builder.with_root_certificates(ca.roots()?),
+            None => system(builder, provider).map_err(|error| unusable(endpoint, error))?,
+        };
+        let mut config = match client {
+            Some((certificate, key)) => with_client(builder, &certificate, &key)?,
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+        Ok(Self { config: Arc::new(config), own_ca, client_certificate })
+    }
+
+    /// The same for a proxy, which is no collector: it is shown no certificate.
+    pub(super) fn for_proxy(&self) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = Vec::new();
+        config.client_auth_cert_resolver = Arc::new(NoCertificate);
+        Arc::new(config)
+    }
+}
+
+impl Pem {
+    /// Reads the file that a variable has the path of.
+    fn from_env(variables: [&'static str; 2], env: &Env) -> Result<Option<Self>, BuildError> {
+        for variable in variables {
+            let path = env.read(variable).map_err(|NotUnicode| {
+                BuildError::new(variable, "REDACTED", "must be a path in UTF-8")
+            })?;
+            let Some(path) = path else {
+                continue;
+            };
+            return match fs::read(&path) {
+                Ok(text) => Ok(Some(Self { setting: variable, path, text })),
+                Err(error) => {
+                    let reason = format!("cannot be read: {error}; it must be a file in PEM");
+                    Err(BuildError::new(variable, path, reason).caused_by(error))
+                }
+            };
+        }
+        Ok(None)
+    }
+
+    fn invalid(&self, reason: impl Into<String>) -> BuildError {
+        BuildError::new(self.setting, &self.path, reason.into())
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, BuildError> {
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.text).collect();
+        match certificates {
+            Ok(certificates) if certificates.is_empty() => {
+                Err(self.invalid("has no certificate; it must be PEM, with BEGIN CERTIFICATE"))
+            }
+            Ok(certificates) => Ok(certificates),
+            Err(error) => Err(self.invalid(format!("is no PEM: {error}"))),
+        }
+    }
+
+    fn roots(&self) -> Result<RootCertStore, BuildError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in self.certificates()? {
+            roots.add(certificate).map_err(|error| {
+                self.invalid(format!("has a certificate that is none: {error}")).caused_by(error)
+            })?;
+        }
+        Ok(roots)
+    }
+
+    /// What is wrong with it is said without repeating any of it.
+    fn key(&self) -> Result<PrivateKeyDer<'static>, BuildError> {
+        PrivateKeyDer::from_pem_slice(&self.text).map_err(|_| {
+            self.invalid("has no private key; it must be PEM, with BEGIN PRIVATE KEY or the like")
+        })
+    }
+}
+
+/// Both of them, or none.
+fn client_from_env(env: &Env) -> Result<Option<(Pem, Pem)>, BuildError> {
+    match (Pem::from_env(CERTIFICATE, env)?, Pem::from_env(KEY, env)?) {
+        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+        (None, None) => Ok(None),
+        (Some(certificate), None) => {
+            Err(certificate.invalid(format!("needs its key; set {}", KEY[1])))
+        }
+        (None, Some(key)) => {
+            Err(key.invalid(format!("needs its certificate; set {}", CERTIFICATE[1])))
+        }
+    }
+}
+
+fn with_client(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    certificate: &Pem,
+    key: &Pem,
+) -> Result<ClientConfig, BuildError> {
+    let chain = certificate.certificates()?;
+    let parsed = key.key()?;
+    builder.with_client_auth_cert(chain, parsed).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            let of = match certificate.path.as_str() {
+                "PEM" => "the client certificate".to_owned(),
+                path => path.to_owned(),
+            };
+            key.invalid(format!("is not the key of {of}"))
+        }
+        error => key.invalid(format!("cannot be used: {error}")),
+    })
+}
+
+/// Those of the system, checked as the system does it where that is another way.
+fn system(
+    builder: ConfigBuilder<ClientConfig, WantsVerifier>,
+    provider: Arc<CryptoProvider>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, rustls::Error> {
+    let verifier = rustls_platform_verifier::Verifier::new(provider)?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)))
+}
+
+fn unusable(endpoint: &Uri, error: rustls::Error) -> BuildError {
+    let reason = format!(
+        "https needs certificates to believe, and the system's cannot be used: {error}; install \
+         them (the package ca-certificates), or give the collector's own, by `with_ca_certificate` \
+         or {}",
+        CA[1]
+    );
+    BuildError::of_url("OTLP endpoint", &endpoint.to_string(), reason).caused_by(error)
+}
+
+#[derive(Debug)]
+struct NoCertificate;
+
+impl rustls::client::ResolvesClientCert for NoCertificate {
+    fn resolve(
+        &self,
+        _: &[&[u8]],
+        _: &[rustls::SignatureScheme],
+    ) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
