@@ -125,7 +125,7 @@ fn what_the_code_says_is_not_asked_of_the_environment() {
 fn the_exporters_variables_are_read() {
     let telemetry = Telemetry::builder()
         .with_environment([
-            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "smoke-signals"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "no pair"),
         ])
@@ -138,7 +138,7 @@ fn the_exporters_variables_are_read() {
         [
             ("OTEL_EXPORTER_OTLP_HEADERS", "REDACTED"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
-            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "smoke-signals"),
         ]
     );
 }

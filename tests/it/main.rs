@@ -36,6 +36,8 @@ mod http2;
 mod injection;
 mod other_formats;
 mod otlp_protocols;
+mod otlp_proxy;
+mod otlp_tls;
 mod parents;
 mod propagation_targets;
 mod propagators;

@@ -254,7 +254,7 @@ async fn receive(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let json = headers[header::CONTENT_TYPE] == "application/json";
+    let json = headers.get(header::CONTENT_TYPE).is_some_and(|of| of == "application/json");
     let body = match headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.as_bytes()) {
         None => body.to_vec(),
         Some(b"gzip") => {

@@ -1,5 +1,6 @@
 //! What several tests need: a place for spans, bodies and servers to a script, a collector, wires.
 
+pub(crate) mod authority;
 pub(crate) mod body;
 pub(crate) mod client;
 pub(crate) mod collector;
@@ -9,6 +10,7 @@ pub(crate) mod far_side;
 pub(crate) mod grpc;
 pub(crate) mod headers;
 pub(crate) mod meeting;
+pub(crate) mod proxy;
 pub(crate) mod recorder;
 pub(crate) mod sdk;
 pub(crate) mod tls;
