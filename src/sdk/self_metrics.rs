@@ -10,7 +10,7 @@ use opentelemetry::{
 use crate::{
     scope::scope,
     sdk::{
-        export::exporter::Loss,
+        export::exporter::{Loss, Target},
         processor::{
             batch::{counts::Counts, counts::Fate, processor::Batch},
             fan_out::FanOut,
@@ -108,7 +108,7 @@ impl Account {
         Self {
             at,
             exporter: batch.target().component_type,
-            server: Vec::new(),
+            server: server(batch.target()),
             counts: batch.counts(),
             queue_size: u64::try_from(batch.settings().queue_size).unwrap_or(u64::MAX),
         }
@@ -138,6 +138,13 @@ impl Account {
         attributes.extend(error_type.map(|kind| KeyValue::new("error.type", kind)));
         attributes
     }
+}
+
+fn server(target: &Target) -> Vec<KeyValue> {
+    let address = target.server_address.clone();
+    let port = target.server_port.map(i64::from);
+    let address = address.map(|address| KeyValue::new("server.address", address));
+    address.into_iter().chain(port.map(|port| KeyValue::new("server.port", port))).collect()
 }
 
 fn counter(meter: &Meter, name: &'static str, description: &'static str, observed: Observed) {

@@ -15,7 +15,10 @@ use opentelemetry_sdk::{
     },
     trace::{SpanData, SpanExporter},
 };
-use tower_telemetry::{Telemetry, sdk::BatchSettings};
+use tower_telemetry::{
+    Telemetry,
+    sdk::{BatchSettings, export::Otlp},
+};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -144,4 +147,26 @@ fn the_metrics_say_what_the_health_says() {
         assert!(expected.insert(metric, value).is_some());
     }
     assert_eq!(collected(&meters, &exporter), expected);
+}
+
+#[test]
+fn an_otlp_exporter_says_where_it_sends_to() {
+    let telemetry = Telemetry::builder()
+        .with_environment([("", ""); 0])
+        .with_otlp(Otlp::new().with_endpoint("http://collector.test:4317"))
+        .build()
+        .unwrap();
+    let exporter = InMemoryMetricExporter::default();
+    let meters = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+    telemetry.register_metrics(&meters);
+    let inflight = "otel.sdk.exporter.span.inflight{\
+                    otel.component.name=otlp_http_span_exporter/0,\
+                    otel.component.type=otlp_http_span_exporter,\
+                    server.address=collector.test,server.port=4317}";
+    assert_eq!(collected(&meters, &exporter).get(inflight), Some(&0));
+    // Nobody is left to ask.
+    drop(telemetry);
+    exporter.reset();
+    meters.force_flush().unwrap();
+    assert!(exporter.get_finished_metrics().unwrap().is_empty());
 }

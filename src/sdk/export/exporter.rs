@@ -70,7 +70,10 @@ impl Outcome {
 }
 
 /// An exporter that can be made, with nothing left that can fail.
-#[allow(dead_code, reason = "the metrics that say where it sends to come next")]
+#[cfg_attr(
+    not(feature = "metrics"),
+    allow(dead_code, reason = "metrics say what it is and where it sends to")
+)]
 pub(crate) struct Target {
     /// What it is called in messages: where it sends to, without userinfo and query.
     pub(crate) name: String,

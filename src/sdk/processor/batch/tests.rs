@@ -144,6 +144,8 @@ fn world_that(
         name: "told".to_owned(),
         component_type: "told",
         concurrency: 16,
+        server_address: None,
+        server_port: None,
         make: Box::new(move |_| made.lock().unwrap().take().unwrap() as Arc<dyn Exporter>),
     };
     let settings = settings.resolve(&mut Env::fixed(Default::default())).unwrap();
@@ -398,6 +400,8 @@ fn an_exporter_that_cannot_be_made_is_an_error_and_not_a_panic() {
         name: "unmade".to_owned(),
         component_type: "unmade",
         concurrency: 1,
+        server_address: None,
+        server_port: None,
         make: Box::new(|_| panic!("it is not made, as it was told to")),
     };
     let settings = settings().resolve(&mut Env::fixed(Default::default())).unwrap();
