@@ -40,8 +40,12 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     filling: Vec<SpanData>,
-    /// Batches that are as large as they get, or that are wanted now.
+    /// Batches that are as large as they get, or that are wanted now, and that no export is free
+    /// for.
     ready: VecDeque<Vec<SpanData>>,
+    /// Batches that an export is free for, until the worker begins it. They are no longer in the
+    /// queue: that a thread is not given a processor at once makes no difference to what can wait.
+    leaving: VecDeque<(u64, Vec<SpanData>)>,
     exporting: Vec<Exporting>,
     flushes: Vec<Flush>,
     counts: Counts,
@@ -142,7 +146,7 @@ impl Queue {
             state.filling.push(span);
             state.counts.waiting += 1;
             state.entered += 1;
-            if fills { state.seal() } else { !mem::replace(&mut state.armed, true) }
+            if fills { state.seal(self.concurrency) } else { !mem::replace(&mut state.armed, true) }
         };
         drop(state);
         drop(refused);
@@ -193,7 +197,7 @@ impl Queue {
         if state.stage != Stage::Open {
             return None;
         }
-        state.seal();
+        state.seal(self.concurrency);
         let (number, before) = (state.number(), state.entered);
         state.flushes.push(Flush { number, before, asked: false });
         drop(state);
@@ -217,7 +221,7 @@ impl Queue {
         let mut state = self.lock();
         if state.stage == Stage::Open {
             state.stage = Stage::Closing(deadline);
-            state.seal();
+            state.seal(self.concurrency);
         }
         drop(state);
         self.wake.notify_one();
@@ -247,15 +251,7 @@ impl Queue {
         if matches!(state.stage, Stage::Abandoned | Stage::Stopped) {
             return Step::Stop;
         }
-        if state.exporting.len() < self.concurrency
-            && let Some(batch) = state.ready.pop_front()
-        {
-            let first = state.entered - state.counts.waiting;
-            let spans = as_u64(batch.len());
-            let number = state.number();
-            state.exporting.push(Exporting { number, first, spans });
-            state.counts.waiting -= spans;
-            state.counts.exporting += spans;
+        if let Some((number, batch)) = state.leaving.pop_front() {
             return Step::Export(Ticket { queue: Some(Arc::clone(self)), number }, batch);
         }
         // Who waits for spans that have been seen to waits for the exporter only.
@@ -281,7 +277,7 @@ impl Queue {
     /// The delay is over: what waits is wanted now. Gives whether to look again.
     pub(super) fn tick(&self) -> bool {
         let mut state = self.lock();
-        let armed = state.seal();
+        let armed = state.seal(self.concurrency);
         state.armed = armed;
         armed
     }
@@ -331,6 +327,7 @@ impl Queue {
             state.counts.lose_because(lost, Fate::Failed(loss), reason);
         }
         state.counts.exported += exported;
+        state.leave(self.concurrency);
         drop(state);
         self.progress.notify_all();
         self.wake.notify_one();
@@ -367,12 +364,28 @@ impl Queue {
 
 impl State {
     /// What was being filled is as full as it gets. Whether there was something.
-    fn seal(&mut self) -> bool {
+    fn seal(&mut self, concurrency: usize) -> bool {
         if self.filling.is_empty() {
             return false;
         }
         self.ready.push_back(mem::take(&mut self.filling));
+        self.leave(concurrency);
         true
+    }
+
+    /// Takes out of the queue what an export is free for.
+    fn leave(&mut self, concurrency: usize) {
+        while self.exporting.len() < concurrency
+            && let Some(batch) = self.ready.pop_front()
+        {
+            let first = self.entered - self.counts.waiting;
+            let spans = as_u64(batch.len());
+            let number = self.number();
+            self.exporting.push(Exporting { number, first, spans });
+            self.leaving.push_back((number, batch));
+            self.counts.waiting -= spans;
+            self.counts.exporting += spans;
+        }
     }
 
     fn number(&mut self) -> u64 {
@@ -389,8 +402,10 @@ impl State {
     /// Gives up what is left, and says how many spans that were. They are to be let go of without
     /// the lock.
     fn abandon(&mut self, loss: Loss, reason: &str) -> (u64, Vec<Vec<SpanData>>) {
-        self.seal();
-        let spans: Vec<Vec<SpanData>> = mem::take(&mut self.ready).into();
+        let leaving = mem::take(&mut self.leaving).into_iter().map(|(_, batch)| batch);
+        let ready = mem::take(&mut self.ready);
+        let filling = mem::take(&mut self.filling);
+        let spans = leaving.chain(ready).chain([filling]).collect();
         self.exporting.clear();
         self.flushes.clear();
         let lost = mem::take(&mut self.counts.waiting) + mem::take(&mut self.counts.exporting);
