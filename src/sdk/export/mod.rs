@@ -1,7 +1,8 @@
 //! Exporters: where spans are sent.
 //!
 //! [`Otlp`] has the settings of the OTLP exporter, [`ConsoleExporter`] prints traces as trees.
-//! [`with_span_exporter`](crate::TelemetryBuilder::with_span_exporter) takes any other.
+//! [`with_span_exporter`](crate::TelemetryBuilder::with_span_exporter) takes any other. [`backends`]
+//! has what Jaeger, Tempo, Datadog, Honeycomb and a Collector want, and what to do with many machines.
 
 #[cfg(feature = "console")]
 pub use self::console::ConsoleExporter;
@@ -18,3 +19,8 @@ mod console;
 mod tree;
 #[cfg(feature = "console")]
 mod screen;
+
+// A page, and no part of what is built.
+#[cfg(doc)]
+#[doc = include_str!("backends.md")]
+pub mod backends {}
