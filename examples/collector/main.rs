@@ -25,7 +25,7 @@ use axum::{
     http::StatusCode,
     routing::get,
 };
-use tokio::{net::TcpListener, sync::oneshot, task::spawn_blocking, time::timeout};
+use tokio::{net::TcpListener, sync::oneshot, time::timeout};
 use tower::{Layer, Service};
 use tower_telemetry::{
     ClientTraceLayer, Telemetry, TraceLayer,
@@ -34,7 +34,7 @@ use tower_telemetry::{
     sdk::export::{ConsoleExporter, Otlp},
 };
 
-/// How long the end may take, for the server and for the exporter.
+/// How long the end may take, for the server and then for the exporter.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -74,17 +74,15 @@ async fn main() -> Result<(), BoxError> {
 
     // First the server, so that every span has ended; then what is left to be exported.
     drop(stop);
-    let served = timeout(PATIENCE, server).await;
-    match spawn_blocking(move || telemetry.shutdown(PATIENCE)).await? {
-        Ok(()) => say(format_args!("the collector has taken every span")),
-        Err(lost) => {
-            say(format_args!("{lost}"));
-            say(format_args!("is there a collector? examples/collector/README.md has one"));
-        }
-    }
-    match served {
+    match telemetry.shutdown_after(timeout(PATIENCE, server), PATIENCE).await {
         Ok(served) => served??,
-        Err(_) => say(format_args!("some requests were still open")),
+        Err(error) => say(format_args!("{error}")),
+    }
+    // The books: of each exporter, what became of every span.
+    let health = telemetry.health();
+    say(format_args!("{health}"));
+    if health.lost() + health.in_flight() > 0 {
+        say(format_args!("is there a collector? examples/collector/README.md has one"));
     }
     Ok(())
 }

@@ -78,10 +78,12 @@ fn send(protocol: &str, rotel: &Rotel) -> ExportTraceServiceRequest {
     assert!(telemetry.warnings().is_empty(), "{:?}", telemetry.warnings());
     spans::make(&telemetry);
     // Nothing was lost, as far as rotel has answered.
-    telemetry.force_flush().unwrap();
+    telemetry.force_flush(PATIENCE).unwrap();
     let spans = exporter.get_finished_spans().unwrap();
     let resource = telemetry.resource().into();
     telemetry.shutdown(PATIENCE).unwrap();
+    let health = telemetry.health();
+    assert_eq!((health.lost(), health.in_flight()), (0, 0), "{health}");
     ExportTraceServiceRequest {
         resource_spans: group_spans_by_resource_and_scope(spans, &resource),
     }
