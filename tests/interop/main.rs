@@ -8,7 +8,8 @@
 //! gets that collector, rotel, and runs this with the path of its program and that of the example
 //! `collector`. `cargo test` runs none of it, since it needs something that may not be there.
 //!
-//! Settings are those of `examples/collector/program.env`, but for the endpoint and the protocol.
+//! Settings are those of `examples/collector/program.env`, but for the endpoint, the protocol and
+//! the compression.
 
 #![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
@@ -23,10 +24,7 @@ use opentelemetry_proto::{
 };
 use opentelemetry_sdk::trace::InMemorySpanExporter;
 use prost::Message;
-use tower_telemetry::{
-    Telemetry,
-    sdk::export::{Otlp, Protocol},
-};
+use tower_telemetry::{Telemetry, sdk::export::Otlp};
 
 mod receiver;
 mod rotel;
@@ -38,8 +36,16 @@ use crate::rotel::Rotel;
 /// How long anything may take here. Only what has gone wrong takes that long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What rotel takes; what it sends is protobuf over HTTP, whatever it got.
-const PROTOCOLS: [&str; 3] = ["http/protobuf", "grpc", "http/json"];
+/// Each protocol, and each compression that rotel knows. What it sends is protobuf over HTTP,
+/// whatever it got.
+const WAYS: [(&str, &str); 6] = [
+    ("http/protobuf", "none"),
+    ("http/protobuf", "gzip"),
+    ("http/json", "none"),
+    ("http/json", "gzip"),
+    ("grpc", "none"),
+    ("grpc", "gzip"),
+];
 
 fn main() {
     let mut arguments = env::args_os().skip(1).map(PathBuf::from);
@@ -48,18 +54,15 @@ fn main() {
     };
     let (receives_at, arrivals) = receiver::start();
     let rotel = Rotel::start(&agent, receives_at);
-    for protocol in PROTOCOLS {
-        if let Err(reason) = protocol.parse::<Protocol>() {
-            println!("{protocol}: NOT compared, {reason}");
-            continue;
-        }
-        let sent = send(protocol, &rotel);
+    for (protocol, compression) in WAYS {
+        let sent = send(protocol, compression, &rotel);
         spans::assert_that_nothing_is_missing(&sent);
         let arrived = arrivals.recv_timeout(PATIENCE).unwrap();
         same::assert_same(&sent, &arrived);
         let scopes = sent.resource_spans.iter().flat_map(|of| &of.scope_spans);
         let spans = scopes.map(|of| of.spans.len()).sum::<usize>();
-        println!("{protocol}: {spans} spans, {} bytes, all the same", arrived.len());
+        let length = arrived.len();
+        println!("{protocol}, {compression}: {spans} spans, {length} bytes, all the same");
     }
     let (traces, spans) = run(&example, &rotel, &arrivals);
     println!("the example: {traces} traces, {spans} spans, all there");
@@ -67,10 +70,12 @@ fn main() {
 
 /// Sends one of everything through rotel. Gives the message that this was, as OpenTelemetry's own
 /// crates make it of what the exporter was handed.
-fn send(protocol: &str, rotel: &Rotel) -> ExportTraceServiceRequest {
+fn send(protocol: &str, compression: &str, rotel: &Rotel) -> ExportTraceServiceRequest {
     let exporter = InMemorySpanExporter::default();
+    let compression = [("OTEL_EXPORTER_OTLP_COMPRESSION".to_owned(), compression.to_owned())];
+    let variables = program_env(protocol, rotel).into_iter().chain(compression);
     let telemetry = Telemetry::builder()
-        .with_environment(program_env(protocol, rotel).into_iter().chain(spans::limits()))
+        .with_environment(variables.chain(spans::limits()))
         .with_otlp(Otlp::new())
         .with_span_exporter(exporter.clone())
         .build()
