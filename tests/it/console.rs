@@ -269,7 +269,7 @@ fn no_line_is_wider_than_the_screen_and_nothing_commands_the_terminal() {
 }
 
 /// How often an output that does this is written to, while three traces are printed.
-fn tries(fails: fn() -> io::Result<usize>) -> u32 {
+fn tries(fails: impl Fn() -> io::Result<usize> + Send + 'static) -> u32 {
     let tries = Arc::new(AtomicU32::new(0));
     let tried = Arc::clone(&tries);
     let console = ConsoleExporter::new(Output(move |_: &[u8]| {
@@ -293,7 +293,11 @@ fn an_output_that_is_closed_or_panics_hurts_nobody_and_is_left_alone() {
 #[test]
 fn an_output_that_cannot_take_more_for_now_is_tried_again() {
     // Once for each trace, and not in between: it would be asked for ever.
-    assert_eq!(tries(|| Err(io::ErrorKind::WouldBlock.into())), 3);
+    for kind in
+        [io::ErrorKind::WouldBlock, io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded]
+    {
+        assert_eq!(tries(move || Err(kind.into())), 3, "{kind}");
+    }
 }
 
 #[test]

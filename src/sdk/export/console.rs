@@ -91,7 +91,8 @@ const MOST_WIDTH: usize = 1000;
 /// threads do not: what they print meanwhile is printed by that thread, up to 1 MiB; what is more
 /// is left out and said to be. Spans that the output itself makes are not printed. At most 256
 /// traces of 512 spans are held; beyond that a trace is printed in pieces. When the output is
-/// closed, nothing more is printed and nothing fails.
+/// closed, nothing more is printed and nothing fails; when it is a file on a disk that is full, what
+/// finds it so is left out.
 #[derive(Clone)]
 pub struct ConsoleExporter {
     shared: Arc<Shared>,

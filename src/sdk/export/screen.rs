@@ -93,7 +93,9 @@ impl Screen {
         let mut text = mem::take(&mut queue.text);
         let left_out = mem::take(&mut queue.left_out);
         if left_out > 0 {
-            text.push_str(&format!("({left_out} more were left out: the output is too slow)\n\n"));
+            text.push_str(&format!(
+                "({left_out} more were left out: the output is too slow or full)\n\n"
+            ));
         }
         let trees = mem::take(&mut queue.trees) + left_out;
         Some(Next { text, trees, printed: queue.printed })
@@ -112,6 +114,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn passes(error: io::ErrorKind) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull, WouldBlock};
+    matches!(error, QuotaExceeded | StorageFull | WouldBlock)
+}
+
 /// Writes, if there is still something to write to; false if the text is lost for now.
 ///
 /// Whoever read it may be gone, `head` for one, and a writer of the user's may do anything. None of
@@ -125,8 +132,8 @@ fn write(out: &mut Option<Box<dyn Write + Send>>, text: &str) -> bool {
     }));
     match written {
         Ok(Ok(())) => true,
-        // A terminal that cannot keep up now may later.
-        Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => false,
+        // A terminal that cannot keep up now may later, and a disk that is full may be made room on.
+        Ok(Err(error)) if passes(error.kind()) => false,
         Ok(Err(_)) | Err(_) => {
             let closed = out.take();
             // Even to let go of it may be more than it can bear; the hook has said so.
