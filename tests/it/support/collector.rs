@@ -255,7 +255,7 @@ async fn receive(
     body: Bytes,
 ) -> Response {
     let json = headers.get(header::CONTENT_TYPE).is_some_and(|of| of == "application/json");
-    let body = match headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.as_bytes()) {
+    let body = match headers.get(header::CONTENT_ENCODING).map(http::HeaderValue::as_bytes) {
         None => body.to_vec(),
         Some(b"gzip") => {
             let mut bytes = Vec::new();

@@ -5,7 +5,7 @@ use std::{error::Error, time::Duration};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use tokio_rustls::rustls;
 
-use crate::text::legible;
+use crate::{sdk::export::otlp::connect::Connector, text::legible};
 
 /// A response says little; what is longer is not one of a collector, [and is not asked for
 /// again][limit].
@@ -40,8 +40,16 @@ impl Answer {
         Self::Taken { rejected, reason: format!("refused: {}", legible(&partial.error_message)) }
     }
 
-    /// What a client of hyper-util's has failed with.
-    pub(super) fn failed(error: &(dyn Error + 'static)) -> Self {
+    /// What a client of hyper-util's has failed with, on a connection of this connector's.
+    pub(super) fn failed(error: &(dyn Error + 'static), connector: &Connector) -> Self {
+        let answer = Self::failed_with(error);
+        match (connector.alert(), &answer) {
+            (Some(alert), Self::Broken { cut: true, .. }) => Self::failed_with(&alert),
+            _ => answer,
+        }
+    }
+
+    fn failed_with(error: &(dyn Error + 'static)) -> Self {
         let mut causes =
             std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
         let of_tls = causes.clone().find_map(|cause| {

@@ -4,8 +4,8 @@ use std::{
     error::Error,
     fmt, io,
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
 };
 
 use http::Uri;
@@ -20,7 +20,7 @@ use hyper_util::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{
     TlsConnector,
-    rustls::{ClientConfig, pki_types::ServerName},
+    rustls::{self, ClientConfig, pki_types::ServerName},
 };
 use tower::Service;
 
@@ -38,7 +38,12 @@ pub(super) struct Connector {
     hop: Hop,
     proxy: Option<Proxy>,
     tls: Option<Arc<ClientConfig>>,
+    alert: Alert,
 }
+
+/// What the other side of TLS had to say after a handshake that was fine: with TLS 1.3 it is then
+/// that it judges our certificate. A client of HTTP/2 keeps that to itself.
+type Alert = Arc<Mutex<Option<rustls::Error>>>;
 
 impl Connector {
     /// `tls` is for an endpoint with `https`, `proxy_tls` for such a proxy.
@@ -51,17 +56,24 @@ impl Connector {
         // Also `https`, and a proxy's own.
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        Self { hop: Hop { tcp, tls: proxy_tls }, proxy, tls }
+        Self { hop: Hop { tcp, tls: proxy_tls }, proxy, tls, alert: Alert::default() }
+    }
+
+    /// What was said on a connection, since the last one was made.
+    pub(super) fn alert(&self) -> Option<rustls::Error> {
+        self.alert.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn connect(self, to: Uri) -> Result<Stream, BoxError> {
-        let Self { mut hop, proxy, tls } = self;
+        let Self { mut hop, proxy, tls, alert } = self;
+        *alert.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let Some(proxy) = proxy else {
             let stream = hop.tcp(to.clone()).await?;
-            return secured(stream, tls, &to).await;
+            return Ok(Stream { alert: Some(alert), ..secured(stream, tls, &to).await? });
         };
         let through = |error: BoxError| Box::new(Through { proxy: proxy.name(), error });
         let stream = match &proxy.way {
+            #[cfg(feature = "otlp-http")]
             Way::Forward(_) => {
                 let stream = hop.call(proxy.uri.clone()).await.map_err(through)?;
                 return Ok(Stream { forwards: true, ..stream });
@@ -81,7 +93,7 @@ impl Connector {
                 socks.call(with_port(&to)).await.map_err(|error| through(error.into()))?
             }
         };
-        secured(stream, tls, &to).await
+        Ok(Stream { alert: Some(alert), ..secured(stream, tls, &to).await? })
     }
 }
 
@@ -157,6 +169,7 @@ pub(super) struct Stream {
     io: TokioIo<Box<dyn Io>>,
     /// Whether there is a proxy at the other end, which wants to know whom a request is for.
     forwards: bool,
+    alert: Option<Alert>,
 }
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -165,7 +178,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 impl Stream {
     fn new(io: impl Io + 'static) -> Self {
-        Self { io: TokioIo::new(Box::new(io)), forwards: false }
+        Self { io: TokioIo::new(Box::new(io)), forwards: false, alert: None }
     }
 }
 
@@ -181,7 +194,14 @@ impl Read for Stream {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        let read = ready!(Pin::new(&mut self.io).poll_read(cx, buffer));
+        if let (Err(error), Some(alert)) = (&read, &self.alert)
+            && let Some(said) = error.get_ref().and_then(|error| error.downcast_ref())
+        {
+            let said: &rustls::Error = said;
+            *alert.lock().unwrap_or_else(PoisonError::into_inner) = Some(said.clone());
+        }
+        Poll::Ready(read)
     }
 }
 

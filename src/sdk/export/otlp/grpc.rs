@@ -94,7 +94,11 @@ impl Grpc {
         mem::forget(unanswered);
         match result {
             Ok(response) => Answer::taken(response.into_inner()),
-            Err(status) => answered(&status),
+            // One that was not sent by anybody has its cause with it.
+            Err(status) => match status.source() {
+                Some(error) => Answer::failed(error, &self.connector),
+                None => answered(&status),
+            },
         }
     }
 
@@ -124,10 +128,6 @@ impl Drop for Unanswered<'_> {
 ///
 /// [codes]: https://opentelemetry.io/docs/specs/otlp/#failures
 fn answered(status: &Status) -> Answer {
-    // One that was not sent by anybody has its cause with it.
-    if let Some(source) = status.source() {
-        return Answer::failed(source);
-    }
     let details = status::Status::decode(status.details()).unwrap_or_default();
     let pause = details.retry_delay();
     let name = name(status.code());

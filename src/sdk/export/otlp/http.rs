@@ -31,6 +31,7 @@ const JSON: &str = "application/json";
 /// Sends bodies to one URL.
 pub(super) struct Http {
     client: Client<Connector, Full<Bytes>>,
+    connector: Connector,
     uri: Uri,
     headers: HeaderMap,
 }
@@ -59,7 +60,7 @@ impl Http {
         if let Some(Proxy { way: Way::Forward(Some(credentials)), .. }) = proxy {
             headers.insert(PROXY_AUTHORIZATION, credentials.clone());
         }
-        Self { client: client(connector, Version::Http1), uri, headers }
+        Self { client: client(connector.clone(), Version::Http1), connector, uri, headers }
     }
 
     pub(super) async fn attempt(&self, body: Bytes) -> Answer {
@@ -69,7 +70,7 @@ impl Http {
         *request.headers_mut() = self.headers.clone();
         let response = match self.client.request(request).await {
             Ok(response) => response,
-            Err(error) => return Answer::failed(&error),
+            Err(error) => return Answer::failed(&error, &self.connector),
         };
         let (head, body) = response.into_parts();
         let json = head.headers.get(CONTENT_TYPE).is_some_and(is_json);
@@ -83,7 +84,7 @@ impl Http {
             }
             // What was said of a failure is not worth another attempt.
             Err(_) if !head.status.is_success() => Bytes::new(),
-            Err(error) => return Answer::failed(&*error),
+            Err(error) => return Answer::failed(&*error, &self.connector),
         };
         match head.status {
             status if status.is_success() => Answer::taken(response_in(&body, json)),

@@ -9,10 +9,13 @@ use opentelemetry_proto::tonic::{
 /// and for that a receiver may refuse the whole batch.
 pub(super) fn without_odd_numbers(request: &mut ExportTraceServiceRequest) {
     for of_resource in &mut request.resource_spans {
-        let resource = of_resource.resource.as_mut();
-        resource.map(|resource| &mut resource.attributes).into_iter().for_each(all);
+        if let Some(resource) = &mut of_resource.resource {
+            all(&mut resource.attributes);
+        }
         for of_scope in &mut of_resource.scope_spans {
-            of_scope.scope.as_mut().map(|scope| &mut scope.attributes).into_iter().for_each(all);
+            if let Some(scope) = &mut of_scope.scope {
+                all(&mut scope.attributes);
+            }
             for span in &mut of_scope.spans {
                 all(&mut span.attributes);
                 span.events.iter_mut().for_each(|event| all(&mut event.attributes));
@@ -22,7 +25,7 @@ pub(super) fn without_odd_numbers(request: &mut ExportTraceServiceRequest) {
     }
 }
 
-fn all(attributes: &mut Vec<KeyValue>) {
+fn all(attributes: &mut [KeyValue]) {
     attributes.iter_mut().filter_map(|attribute| attribute.value.as_mut()).for_each(one);
 }
 

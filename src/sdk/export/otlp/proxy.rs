@@ -32,6 +32,7 @@ pub(super) struct Proxy {
 #[derive(Clone)]
 pub(super) enum Way {
     /// To send the request on, with this in it.
+    #[cfg(feature = "otlp-http")]
     Forward(Option<HeaderValue>),
     /// To connect to the endpoint, with this in the request, by HTTP's `CONNECT`.
     Tunnel(Option<HeaderValue>),
@@ -89,6 +90,10 @@ impl Proxy {
             .ok()
     }
 
+    #[cfg_attr(
+        not(feature = "otlp-http"),
+        expect(unused_variables, reason = "a call is never sent on")
+    )]
     fn parse(url: &str, endpoint: &Uri, protocol: Protocol) -> Result<Self, &'static str> {
         let matcher = Matcher::builder().all(url.trim().to_owned()).build();
         let Some(found) = matcher.intercept(endpoint) else {
@@ -103,6 +108,7 @@ impl Proxy {
         }
         let credentials = found.basic_auth().cloned();
         let way = match uri.scheme_str() {
+            #[cfg(feature = "otlp-http")]
             Some("http" | "https")
                 if protocol != Protocol::Grpc && endpoint.scheme_str() == Some("http") =>
             {
@@ -254,6 +260,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "otlp-http")]
     fn what_it_is_asked_for_depends_on_what_is_sent() {
         let way = |endpoint: &str, protocol| {
             let endpoint = endpoint.parse().unwrap();

@@ -1,5 +1,6 @@
 //! What a collector says of a failure, in Google's messages, which OTLP has it say that in.
 
+#[cfg(feature = "otlp-grpc")]
 use std::time::Duration;
 
 use prost::Message;
@@ -25,6 +26,7 @@ struct Detail {
 }
 
 /// `google.rpc.RetryInfo`.
+#[cfg(feature = "otlp-grpc")]
 #[derive(Clone, PartialEq, Message)]
 struct RetryInfo {
     #[prost(message, optional, tag = "1")]
@@ -32,6 +34,7 @@ struct RetryInfo {
 }
 
 /// `google.protobuf.Duration`.
+#[cfg(feature = "otlp-grpc")]
 #[derive(Clone, Copy, PartialEq, Message)]
 struct Delay {
     #[prost(int64, tag = "1")]
@@ -40,6 +43,7 @@ struct Delay {
     nanos: i32,
 }
 
+#[cfg(feature = "otlp-grpc")]
 impl Status {
     /// How long [to wait][throttling] before it is worth another try, if it is.
     ///
