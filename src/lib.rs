@@ -55,7 +55,10 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `axum` | `http.route` and span names from axum's `MatchedPath`, addresses from its `ConnectInfo`, [`ServerSpan`](server::ServerSpan) as an argument of handlers | yes |
-//! | `otlp-http` | [`Otlp`](sdk::export::Otlp): export over OTLP/HTTP (turns on `sdk`) | yes |
+//! | `otlp-http` | [`Otlp`](sdk::export::Otlp): export over OTLP/HTTP with protobuf (turns on `sdk`) | yes |
+//! | `otlp-json` | the same with JSON (turns on `otlp-http`) | no |
+//! | `otlp-grpc` | [`Otlp`](sdk::export::Otlp): export over OTLP/gRPC (turns on `sdk`) | no |
+//! | `gzip`, `zstd` | [`Compression`](sdk::export::Compression) for each of these | no |
 //! | `sdk` | [`Telemetry`] and its builders | through `otlp-http` |
 //! | `console` | `ConsoleExporter`: traces as trees on a terminal (turns on `sdk`) | no |
 //! | `grpc-descriptors` | [`GrpcMethods`] from descriptor sets | no |

@@ -491,4 +491,63 @@ mod tests {
         let shown = format!("{:?}", otlp());
         assert!(shown.contains("x-api-key") && !shown.contains("s3cret"), "{shown}");
     }
+
+    #[test]
+    fn what_is_in_force_is_described_without_secrets() {
+        let otlp = Otlp::new()
+            .with_endpoint("https://user:s3cret@collector.example/in?key=s3cret")
+            .with_header("x-api-key", "s3cret")
+            .with_proxy("http://user:s3cret@proxy:3128");
+        let described =
+            resolved(otlp, &[("OTEL_EXPORTER_OTLP_HEADERS", "x-env=s3cret")]).describe();
+        let expected = [
+            ("protocol", "http/protobuf"),
+            ("endpoint", "https://collector.example/in/v1/traces"),
+            ("timeout", "10s"),
+            ("compression", "none"),
+            ("headers", "x-env, x-api-key"),
+            ("proxy", "proxy:3128"),
+            ("TLS", "system roots"),
+        ];
+        let own = |expected: &[(&'static str, &str)]| -> Vec<_> {
+            expected.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
+        };
+        assert_eq!(described, own(&expected));
+
+        let described = resolved(Otlp::new().with_timeout(Duration::ZERO), &[]).describe();
+        let expected = [
+            ("protocol", "http/protobuf"),
+            ("endpoint", "http://localhost:4318/v1/traces"),
+            ("timeout", "none"),
+            ("compression", "none"),
+            ("headers", "none"),
+            ("proxy", "none"),
+            ("TLS", "none"),
+        ];
+        assert_eq!(described, own(&expected));
+    }
+
+    #[test]
+    fn a_target_says_what_it_is_and_where_it_sends_to() {
+        let target = |otlp| {
+            let target = resolved(otlp, &[]).target();
+            (target.component_type, target.server_address, target.server_port, target.concurrency)
+        };
+        let to = |host: &str, port| (Some(host.to_owned()), Some(port));
+        let (host, port) = to("::1", 443);
+        let otlp = Otlp::new().with_endpoint("https://[::1]").with_protocol("http/protobuf");
+        assert_eq!(target(otlp), ("otlp_http_span_exporter", host, port, 16));
+        #[cfg(feature = "otlp-json")]
+        {
+            let (host, port) = to("collector", 80);
+            let otlp = Otlp::new().with_endpoint("http://collector").with_protocol("http/json");
+            assert_eq!(target(otlp), ("otlp_http_json_span_exporter", host, port, 16));
+        }
+        #[cfg(feature = "otlp-grpc")]
+        {
+            let (host, port) = to("localhost", 4317);
+            let otlp = Otlp::new().with_protocol("grpc");
+            assert_eq!(target(otlp), ("otlp_grpc_span_exporter", host, port, 16));
+        }
+    }
 }
