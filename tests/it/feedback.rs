@@ -1,8 +1,9 @@
-//! An exporter whose client is one of ours, on the provider that it exports for: no span comes of
-//! sending spans.
+//! An exporter whose client is one of ours, or is traced, on the provider that it exports for: no span
+//! comes of sending spans.
 
 use std::{
-    fmt,
+    env, fmt,
+    process::Command,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -22,7 +23,8 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::trace::SimpleSpanProcessor;
 use tokio::runtime::{self, Handle, Runtime};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
-use tower_telemetry::{ClientTraceLayer, PropagationLayer, Telemetry};
+use tower_telemetry::{ClientTraceLayer, PropagationLayer, Telemetry, sdk::export::Otlp};
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::support::collector::{self, Collector};
 
@@ -261,4 +263,40 @@ fn a_simple_processor_suppresses_nothing() {
     let (_, exports) = program.gets();
     let expected = ["first", "second", "third"].map(|name| Export::new(1, &[name], true));
     assert_eq!(exports, expected);
+}
+
+#[test]
+fn what_our_exporters_clients_trace_of_themselves_is_not_exported() {
+    const COLLECTOR: &str = "TOWER_TELEMETRY_TEST_COLLECTOR";
+    const PROTOCOL: &str = "TOWER_TELEMETRY_TEST_PROTOCOL";
+    let Ok(url) = env::var(COLLECTOR) else {
+        // Every thread is to be traced, so it has a process of its own, and the collector none of it.
+        for protocol in ["http/protobuf", "grpc"] {
+            let collector = Collector::start([]);
+            let output = Command::new(env::current_exe().unwrap())
+                .arg("--exact")
+                .arg("feedback::what_our_exporters_clients_trace_of_themselves_is_not_exported")
+                .env(COLLECTOR, collector.url())
+                .env(PROTOCOL, protocol)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && said.contains("1 passed"), "{said}");
+            let names: Vec<String> = collector.spans().into_iter().map(|span| span.name).collect();
+            assert_eq!(names, ["the program's own"], "{protocol}");
+        }
+        return;
+    };
+    let otlp = Otlp::new().with_endpoint(url).with_protocol(&*env::var(PROTOCOL).unwrap());
+    let telemetry =
+        Telemetry::builder().with_environment([("", ""); 0]).with_otlp(otlp).build().unwrap();
+    let tracer = telemetry.tracer_provider().tracer("of tracing");
+    let layer = tracing_opentelemetry::layer().with_tracer(tracer);
+    // Everything, also what h2 and hyper say to those who look for faults in them.
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).unwrap();
+    drop(tracing::trace_span!("the program's own").entered());
+    for _ in 0..3 {
+        telemetry.force_flush(Duration::from_secs(30)).unwrap();
+    }
+    telemetry.shutdown(Duration::from_secs(30)).unwrap();
 }

@@ -119,7 +119,9 @@ fn a_proxy_of_socks_is_told_names_or_addresses() {
                 .with_protocol(protocol)
                 .with_proxy(format!("{scheme}://user:s3cret@{}", proxy.address()));
             assert_eq!(sent(code(otlp)), Ok(()));
-            assert_eq!(proxy.heard(), [asked]);
+            // Which of this machine's addresses is its own to choose.
+            let heard = proxy.heard().into_iter().map(|to| to.replace("::1", "127.0.0.1"));
+            assert_eq!(heard.collect::<Vec<_>>(), [asked]);
             assert_eq!(collector.spans().len(), 1);
         }
     }

@@ -1,6 +1,10 @@
 //! Exports over TLS: who is believed, who is shown what, and what is said when it fails.
 
-use std::time::{Duration, Instant};
+use std::{
+    env,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use opentelemetry::trace::{Tracer, TracerProvider};
 use tower_telemetry::{
@@ -218,4 +222,32 @@ fn a_certificate_of_the_environment_for_an_http_endpoint_is_a_warning() {
           used"
         ]
     );
+}
+
+#[test]
+fn without_any_roots_an_https_endpoint_is_an_error_that_says_what_to_do() {
+    const THERE: &str = "TOWER_TELEMETRY_TEST_WITHOUT_ROOTS";
+    if env::var_os(THERE).is_none() {
+        // Where the system's roots are is the process' to say, so it has one of its own.
+        let output = Command::new(env::current_exe().unwrap())
+            .arg("--exact")
+            .arg("otlp_tls::without_any_roots_an_https_endpoint_is_an_error_that_says_what_to_do")
+            .env(THERE, "")
+            .env("SSL_CERT_FILE", "/nowhere/file")
+            .env("SSL_CERT_DIR", "/nowhere/folder")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let error = error(Otlp::new().with_endpoint("https://collector.example"));
+    assert_eq!(error.setting(), "OTLP endpoint");
+    assert_eq!(error.value(), "https://collector.example/v1/traces");
+    let said = error.to_string();
+    assert!(said.contains("ca-certificates") && said.contains("with_ca_certificate"), "{said}");
+    // One's own authority is enough.
+    let authority = Authority::new();
+    let own = Otlp::new().with_endpoint("https://collector.example");
+    assert!(code(own.with_ca_certificate(authority.pem())).build().is_ok());
 }

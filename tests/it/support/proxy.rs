@@ -146,6 +146,11 @@ async fn socks(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> String {
             client.read_exact(&mut address).await.unwrap();
             asked.push_str(&std::net::Ipv4Addr::from(address).to_string());
         }
+        4 => {
+            let mut address = [0; 16];
+            client.read_exact(&mut address).await.unwrap();
+            asked.push_str(&std::net::Ipv6Addr::from(address).to_string());
+        }
         3 => asked.push_str(&String::from_utf8(take(client).await).unwrap()),
         other => panic!("{other} is no address to ask for here"),
     }

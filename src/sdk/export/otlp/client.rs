@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use http_body::Body;
-use hyper_util::{
-    client::legacy::Client,
-    rt::{TokioExecutor, TokioTimer},
+use hyper::rt::Executor;
+use hyper_util::{client::legacy::Client, rt::TokioTimer};
+use tracing::{
+    Dispatch,
+    instrument::{WithDispatch, WithSubscriber},
 };
 
 use crate::sdk::export::otlp::connect::Connector;
@@ -28,7 +30,7 @@ pub(super) fn client<B>(connector: Connector, version: Version) -> Client<Connec
 where
     B: Body<Data: Send> + Send,
 {
-    let mut builder = Client::builder(TokioExecutor::new());
+    let mut builder = Client::builder(Untraced);
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
     match version {
         #[cfg(feature = "otlp-http")]
@@ -39,4 +41,24 @@ where
         }
     }
     builder.build(connector)
+}
+
+/// Runs a future so that nothing is traced of it. h2 and hyper make spans of what they do for those who
+/// look for faults in them, and some without a parent, which no suppressed Context reaches: with
+/// `tracing-opentelemetry` each export would make the next one.
+pub(super) fn untraced<F: Future>(future: F) -> WithDispatch<F> {
+    future.with_subscriber(Dispatch::none())
+}
+
+/// Runs connections so.
+#[derive(Clone, Copy, Debug)]
+struct Untraced;
+
+impl<F> Executor<F> for Untraced
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, connection: F) {
+        tokio::spawn(untraced(connection));
+    }
 }

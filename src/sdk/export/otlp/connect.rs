@@ -17,7 +17,10 @@ use hyper_util::{
     },
     rt::TokioIo,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::lookup_host,
+};
 use tokio_rustls::{
     TlsConnector,
     rustls::{self, ClientConfig, pki_types::ServerName},
@@ -86,11 +89,12 @@ impl Connector {
                 tunnel.call(with_port(&to)).await.map_err(|error| through(error.into()))?
             }
             Way::Socks { credentials, local_names } => {
-                let mut socks = SocksV5::new(proxy.uri.clone(), hop).local_dns(*local_names);
+                let mut socks = SocksV5::new(proxy.uri.clone(), hop);
                 if let Some((user, password)) = credentials {
                     socks = socks.with_auth(user.clone(), password.clone());
                 }
-                socks.call(with_port(&to)).await.map_err(|error| through(error.into()))?
+                let to = if *local_names { looked_up(&to).await? } else { with_port(&to) };
+                socks.call(to).await.map_err(|error| through(error.into()))?
             }
         };
         Ok(Stream { alert: Some(alert), ..secured(stream, tls, &to).await? })
@@ -156,9 +160,20 @@ async fn secured(
     Ok(Stream::new(stream))
 }
 
-/// Each says its port, since it is another one by default for who does not know the scheme.
+/// The same with its port, which is another one by default for who does not know the scheme.
 fn with_port(uri: &Uri) -> Uri {
-    let authority = format!("{}:{}", uri.host().unwrap_or_default(), endpoint::port(uri));
+    at(uri, format!("{}:{}", uri.host().unwrap_or_default(), endpoint::port(uri)))
+}
+
+/// The same with an address for a name. hyper-util would wait for it on this thread, which has other
+/// exports to see to.
+async fn looked_up(uri: &Uri) -> Result<Uri, BoxError> {
+    let name = (endpoint::host(uri), endpoint::port(uri));
+    let address = lookup_host(name).await?.next().ok_or("the name has no address")?;
+    Ok(at(uri, address.to_string()))
+}
+
+fn at(uri: &Uri, authority: String) -> Uri {
     let mut parts = uri.clone().into_parts();
     parts.authority = authority.parse().ok();
     Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())

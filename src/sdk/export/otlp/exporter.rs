@@ -15,6 +15,7 @@ use crate::{
         exporter::{Exporter, Loss, Lost, Outcome, Running},
         otlp::{
             answer::Answer,
+            client::untraced,
             encode::{Encoder, Part},
             retry::{self, Sent, Throttle},
         },
@@ -41,7 +42,7 @@ pub(super) enum Transport {
 
 impl Exporter for OtlpExporter {
     fn export(self: Arc<Self>, batch: Vec<SpanData>, deadline: Instant) -> Running<Outcome> {
-        Box::pin(async move {
+        Box::pin(untraced(async move {
             let started = Instant::now();
             let own = self.timeout.and_then(|timeout| started.checked_add(timeout));
             let deadline = own.map_or(deadline, |own| own.min(deadline));
@@ -50,7 +51,7 @@ impl Exporter for OtlpExporter {
                 add(&mut outcome, self.send(part, started, deadline).await);
             }
             outcome
-        })
+        }))
     }
 }
 

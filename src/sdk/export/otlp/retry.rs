@@ -71,12 +71,13 @@ where
     loop {
         let mut until = Instant::now() + wait;
         if let Some(pause) = throttle.asked() {
-            // All who wait for the same moment do not come in the same moment.
-            until = until.max(pause.until + chance(FIRST_WAIT));
-            if until >= deadline {
+            if pause.until >= deadline {
                 let others = || format!("not sent: another was {}", pause.reason);
                 return given_up(&last.unwrap_or_else(others), attempts);
             }
+            // All who wait for the same moment do not come in the same moment.
+            let spread = chance(FIRST_WAIT.min(deadline - pause.until));
+            until = until.max(pause.until + spread);
         }
         if until >= deadline
             && let Some(reason) = &last
