@@ -162,7 +162,7 @@ async fn secured(
 
 /// The same with its port, which is another one by default for who does not know the scheme.
 fn with_port(uri: &Uri) -> Uri {
-    at(uri, format!("{}:{}", uri.host().unwrap_or_default(), endpoint::port(uri)))
+    at(uri, &format!("{}:{}", uri.host().unwrap_or_default(), endpoint::port(uri)))
 }
 
 /// The same with an address for a name. hyper-util would wait for it on this thread, which has other
@@ -170,10 +170,10 @@ fn with_port(uri: &Uri) -> Uri {
 async fn looked_up(uri: &Uri) -> Result<Uri, BoxError> {
     let name = (endpoint::host(uri), endpoint::port(uri));
     let address = lookup_host(name).await?.next().ok_or("the name has no address")?;
-    Ok(at(uri, address.to_string()))
+    Ok(at(uri, &address.to_string()))
 }
 
-fn at(uri: &Uri, authority: String) -> Uri {
+fn at(uri: &Uri, authority: &str) -> Uri {
     let mut parts = uri.clone().into_parts();
     parts.authority = authority.parse().ok();
     Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
