@@ -23,6 +23,7 @@ mod context;
 mod endings;
 mod environment;
 mod export;
+mod faults;
 mod feedback;
 mod filter;
 mod grpc_attributes;

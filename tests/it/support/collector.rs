@@ -79,8 +79,10 @@ pub(crate) struct Collector {
 }
 
 struct Shared {
-    /// The next answers; 200 when they have run out.
+    /// The next answers,
     answers: Mutex<VecDeque<Answer>>,
+    /// and the answer when they have run out.
+    otherwise: Mutex<Answer>,
     requests: Mutex<Vec<Request>>,
     connections: Mutex<u64>,
     arrived: mpsc::Sender<()>,
@@ -111,6 +113,7 @@ impl Collector {
         let (arrived, arrivals) = mpsc::channel();
         let shared = Arc::new(Shared {
             answers: Mutex::new(answers.into_iter().collect()),
+            otherwise: Mutex::new(Answer::Status(StatusCode::OK)),
             requests: Mutex::default(),
             connections: Mutex::default(),
             arrived,
@@ -154,6 +157,11 @@ impl Collector {
     /// Waits until a request has come in.
     pub(crate) fn wait(&self) {
         self.arrivals.lock().unwrap().recv_timeout(Duration::from_secs(30)).unwrap();
+    }
+
+    /// How to answer from now on, when there is nothing else to answer. At first it is 200.
+    pub(crate) fn otherwise(&self, answer: Answer) {
+        *self.shared.otherwise.lock().unwrap() = answer;
     }
 
     /// Answers one of the requests that are held.
@@ -239,7 +247,7 @@ impl Shared {
         let answer = self.answers.lock().unwrap().pop_front();
         // Nobody may be waiting any more.
         let _ = self.arrived.send(());
-        answer.unwrap_or(Answer::Status(StatusCode::OK))
+        answer.unwrap_or(*self.otherwise.lock().unwrap())
     }
 
     async fn released(&self) {
