@@ -1,27 +1,17 @@
 //! From a batch to the bodies of requests.
 
 use bytes::Bytes;
-use opentelemetry_proto::{
-    tonic::{
-        collector::trace::v1::ExportTraceServiceRequest,
-        trace::v1::{ResourceSpans, ScopeSpans},
-    },
-    transform::{
-        common::tonic::ResourceAttributesWithSchema,
-        trace::tonic::group_spans_by_resource_and_scope,
-    },
-};
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_sdk::{Resource, trace::SpanData};
-use prost::Message;
 
 #[cfg(feature = "otlp-json")]
 use crate::sdk::export::otlp::json;
-use crate::sdk::export::otlp::{compression::Compression, protocol::Protocol};
+use crate::sdk::export::otlp::{compression::Compression, protobuf, protocol::Protocol};
 
 /// The largest request [that is sent][limit], of one span, before it is compressed.
 ///
 /// [limit]: https://opentelemetry.io/docs/specs/otlp/#otlphttp-request
-const LARGEST: usize = 64 * 1024 * 1024;
+pub(super) const LARGEST: usize = 64 * 1024 * 1024;
 /// What receivers [take by default][http] over HTTP. Of what is larger, each half is sent by itself.
 ///
 /// [http]: https://opentelemetry.io/docs/specs/otlp/#otlphttp-request
@@ -37,6 +27,12 @@ pub(super) struct Encoder {
     protocol: Protocol,
     compression: Compression,
     large: usize,
+}
+
+/// A request that is not compressed yet, or why there is none for these spans.
+pub(super) struct Encoded {
+    pub(super) spans: u64,
+    pub(super) bytes: Result<Vec<u8>, String>,
 }
 
 /// Some of a batch's spans, all of them as a rule.
@@ -55,48 +51,16 @@ impl Encoder {
 
     /// The batch in as few requests as it takes.
     pub(super) fn parts(&self, batch: Vec<SpanData>) -> Vec<Part> {
-        let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
-        #[cfg_attr(not(feature = "otlp-json"), expect(unused_mut))]
-        let mut request = ExportTraceServiceRequest { resource_spans };
-        #[cfg(feature = "otlp-json")]
-        if self.protocol == Protocol::HttpJson {
-            json::without_odd_numbers(&mut request);
-        }
-        let mut parts = Vec::with_capacity(1);
-        self.encode(request, &mut parts);
-        parts
-    }
-
-    fn encode(&self, request: ExportTraceServiceRequest, parts: &mut Vec<Part>) {
-        let spans = spans(&request);
-        let large = if spans > 1 { self.large } else { LARGEST };
-        // Protobuf knows its size before there is any.
-        let known = if self.protocol == Protocol::HttpJson { 0 } else { request.encoded_len() };
-        let encoded = if known > large { Ok(Vec::new()) } else { self.bytes(&request, known) };
-        let size = encoded.as_ref().map_or(0, Vec::len).max(known);
-        if size <= large {
-            let body = encoded.and_then(|bytes| self.compressed(bytes)).map(Bytes::from);
-            parts.push(Part { spans, body });
-        } else if spans > 1 {
-            let (first, second) = halves(request);
-            self.encode(first, parts);
-            self.encode(second, parts);
-        } else {
-            let mebibytes = size.div_ceil(1024 * 1024);
-            parts
-                .push(Part { spans, body: Err(format!("a span of {mebibytes} MiB is too large")) });
-        }
-    }
-
-    fn bytes(&self, request: &ExportTraceServiceRequest, known: usize) -> Result<Vec<u8>, String> {
-        #[cfg(feature = "otlp-json")]
-        if self.protocol == Protocol::HttpJson {
-            return serde_json::to_vec(request).map_err(|error| format!("not encoded: {error}"));
-        }
-        let mut bytes = Vec::with_capacity(known);
-        // It grows, so it cannot be too small.
-        request.encode(&mut bytes).map_err(|error| format!("not encoded: {error}"))?;
-        Ok(bytes)
+        let encoded = match self.protocol {
+            #[cfg(feature = "otlp-json")]
+            Protocol::HttpJson => json::encode(batch, &self.resource, self.large),
+            _ => protobuf::encode(batch, &self.resource, self.large),
+        };
+        let part = |Encoded { spans, bytes }| Part {
+            spans,
+            body: bytes.and_then(|bytes| self.compressed(bytes)).map(Bytes::from),
+        };
+        encoded.into_iter().map(part).collect()
     }
 
     /// Over HTTP; a message of gRPC is compressed where it is framed.
@@ -128,38 +92,7 @@ fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-fn spans(request: &ExportTraceServiceRequest) -> u64 {
-    let of_scopes = request.resource_spans.iter().flat_map(|of_resource| &of_resource.scope_spans);
-    let spans: usize = of_scopes.map(|of_scope| of_scope.spans.len()).sum();
-    u64::try_from(spans).unwrap_or(u64::MAX)
-}
-
-/// The first half of a request's spans, and the rest of them.
-fn halves(
-    request: ExportTraceServiceRequest,
-) -> (ExportTraceServiceRequest, ExportTraceServiceRequest) {
-    let mut left = usize::try_from(spans(&request) / 2).unwrap_or(usize::MAX);
-    let mut first = ExportTraceServiceRequest::default();
-    let mut second = ExportTraceServiceRequest::default();
-    for mut of_resource in request.resource_spans {
-        let mut scopes = (Vec::new(), Vec::new());
-        for mut of_scope in of_resource.scope_spans {
-            let rest = of_scope.spans.split_off(left.min(of_scope.spans.len()));
-            left -= of_scope.spans.len();
-            if !rest.is_empty() {
-                let (scope, schema_url) = (of_scope.scope.clone(), of_scope.schema_url.clone());
-                scopes.1.push(ScopeSpans { scope, spans: rest, schema_url });
-            }
-            if !of_scope.spans.is_empty() {
-                scopes.0.push(of_scope);
-            }
-        }
-        of_resource.scope_spans = Vec::new();
-        for (half, scope_spans) in [(&mut first, scopes.0), (&mut second, scopes.1)] {
-            if !scope_spans.is_empty() {
-                half.resource_spans.push(ResourceSpans { scope_spans, ..of_resource.clone() });
-            }
-        }
-    }
-    (first, second)
+/// Why there is no request for a span of that size.
+pub(super) fn too_large(size: usize) -> String {
+    format!("a span of {} MiB is too large", size.div_ceil(1024 * 1024))
 }

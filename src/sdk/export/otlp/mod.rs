@@ -4,8 +4,8 @@
 //! [`compression`], [`proxy`] and [`tls`] each judge their part of it, and of the environment, while
 //! the telemetry is built. What is left cannot fail any more.
 //!
-//! A batch then goes through [`exporter`], which has [`encode`] put it into one body, or more if one
-//! would be too large, and sends each by [`retry`]: again and again, until there is an [`answer`] that
+//! A batch then goes through [`exporter`], which has [`encode`] put it into one body ([`protobuf`], or JSON), or
+//! more if one would be too large, and sends each by [`retry`]: again and again, until there is an [`answer`] that
 //! settles it or no time left. One attempt is [`http`]'s or [`grpc`]'s, over connections that
 //! [`connect`] makes.
 
@@ -18,6 +18,7 @@ mod proxy;
 mod tls;
 mod exporter;
 mod encode;
+mod protobuf;
 #[cfg(feature = "otlp-json")]
 mod json;
 mod retry;
