@@ -63,6 +63,28 @@ impl Instrumentation {
         (read, warnings)
     }
 
+    /// What it says, for people; nothing where it says nothing.
+    #[cfg(feature = "sdk")]
+    pub(crate) fn describe(&self) -> Vec<(&'static str, String)> {
+        let Self { server, client, legacy_grpc_names } = self;
+        let headers =
+            |selector: &Option<HeaderSelector>| selector.as_ref().map(HeaderSelector::list);
+        let methods = server.known_methods.as_ref().map(KnownMethods::list);
+        let names = legacy_grpc_names.map(|names| match names {
+            LegacyNames::Beside => "old and new".to_owned(),
+            LegacyNames::Instead => "old".to_owned(),
+        });
+        let said = [
+            ("known methods", methods),
+            ("server request headers", headers(&server.request_headers)),
+            ("server response headers", headers(&server.response_headers)),
+            ("client request headers", headers(&client.request_headers)),
+            ("client response headers", headers(&client.response_headers)),
+            ("names of a gRPC status", names),
+        ];
+        said.into_iter().filter_map(|(what, said)| Some((what, said?))).collect()
+    }
+
     /// The process's environment.
     pub(crate) fn of_process() -> (Self, Vec<Warning>) {
         let mut unreadable = Vec::new();

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, LazyLock, OnceLock},
+    sync::{
+        Arc, LazyLock, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use opentelemetry::{
@@ -172,8 +175,29 @@ impl TracerSource {
             return Some(OfRequest::Known(tracer.as_ref(), Known::default()));
         }
         let tracer = global::tracer_with_scope(scope());
-        (!is_noop(&tracer)).then_some(OfRequest::Asked { tracer, kept })
+        if is_noop(&tracer) {
+            // Written once: from then on it is only read, which no other request waits for.
+            if !NOBODY_WAS_THERE.load(Ordering::Relaxed) {
+                NOBODY_WAS_THERE.store(true, Ordering::Relaxed);
+            }
+            return None;
+        }
+        Some(OfRequest::Asked { tracer, kept })
     }
+}
+
+static NOBODY_WAS_THERE: AtomicBool = AtomicBool::new(false);
+
+/// Whether a layer has looked for the global provider when there was none.
+#[cfg(feature = "sdk")]
+pub(crate) fn has_served_without_provider() -> bool {
+    NOBODY_WAS_THERE.load(Ordering::Relaxed)
+}
+
+/// Whether the global provider makes no spans. To ask starts none.
+#[cfg(feature = "sdk")]
+pub(crate) fn global_is_noop() -> bool {
+    is_noop(&global::tracer_with_scope(scope()))
 }
 
 /// The tracer that one request's span is to be started on.

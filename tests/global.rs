@@ -5,7 +5,10 @@
 use std::{convert::Infallible, process::Command};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
-use opentelemetry::{Context, global, trace::TraceContextExt};
+use opentelemetry::{
+    Context, global,
+    trace::{Span, TraceContextExt, Tracer, TracerProvider},
+};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SimpleSpanProcessor};
 use tower::{Layer, Service, service_fn};
 use tower_telemetry::{
@@ -50,10 +53,26 @@ fn globals_are_looked_up_when_a_layer_serves() {
         (sent, cx)
     };
 
+    // Nobody has served without a provider yet, and there is none.
+    let unused = Telemetry::builder()
+        .with_environment([("", ""); 0])
+        .with_span_processor(SimpleSpanProcessor::new(InMemorySpanExporter::default()))
+        .build()
+        .unwrap();
+    drop(unused.tracer_provider().tracer("mine").start("span"));
+    assert_eq!(hints(&unused), [""; 0]);
+
     let (sent, cx) = serve();
     assert!(sent.is_empty());
     assert_eq!(send(), None);
     assert!(!cx.has_active_span());
+    assert_eq!(
+        hints(&unused),
+        [
+            "layers that were given no telemetry have served, and there is no global provider: build \
+          them with `with_telemetry(&telemetry)`, or call `telemetry.set_global()`"
+        ]
+    );
 
     let exporter = InMemorySpanExporter::default();
     let telemetry = Telemetry::builder()
@@ -66,6 +85,10 @@ fn globals_are_looked_up_when_a_layer_serves() {
     assert_eq!(send(), None);
 
     telemetry.set_global();
+    // There is one now.
+    assert_eq!(hints(&unused), [""; 0]);
+    let used = telemetry.describe().to_string();
+    assert!(used.contains("  used           as the global provider\n"), "{used}");
     for served in 1..=2 {
         let (sent, cx) = serve();
         let spans = exporter.get_finished_spans().unwrap();
@@ -146,4 +169,38 @@ fn globals_are_looked_up_when_a_layer_serves() {
     assert!(headers["x-amzn-trace-id"].to_str().unwrap().contains(&span.span_id().to_string()));
     let found = Propagator::global().extract(&Context::new(), &headers);
     assert_eq!(found.span().span_context().span_id(), span.span_id());
+
+    // What is switched off hands everything through, in place of any provider that there was.
+    assert_eq!(hints(&telemetry), [""; 0]);
+    let disabled =
+        Telemetry::builder().with_environment([("OTEL_SDK_DISABLED", "true")]).build().unwrap();
+    disabled.set_global();
+    let served = exporter.get_finished_spans().unwrap().len();
+    let parent = cx.clone();
+    let span = global::tracer("mine").start_with_context("span", &parent);
+    assert_eq!(span.span_context(), parent.span().span_context());
+    assert!(!span.is_recording());
+    let mut server = TraceLayer::new().layer(service_fn(|_: Request<()>| async {
+        let mut headers = HeaderMap::new();
+        inject(&Context::current(), &mut headers);
+        let mut response = Response::new(String::new());
+        response.extensions_mut().insert(headers);
+        Ok::<_, Infallible>(response)
+    }));
+    let request = Request::builder().header("traceparent", TRACEPARENT).body(()).unwrap();
+    let mut response = tokio_test::block_on(server.call(request)).unwrap();
+    let sent: HeaderMap = response.extensions_mut().remove().unwrap();
+    assert_eq!(sent["traceparent"], TRACEPARENT);
+    assert_eq!(exporter.get_finished_spans().unwrap().len(), served);
+    assert_eq!(
+        hints(&telemetry),
+        [
+            "this telemetry was made global, and the global provider makes no spans now: look who has \
+          set another one"
+        ]
+    );
+}
+
+fn hints(telemetry: &Telemetry) -> Vec<String> {
+    telemetry.describe().hints().map(str::to_owned).collect()
 }

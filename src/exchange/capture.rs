@@ -139,6 +139,14 @@ impl HeaderSelector {
         (selector, bad)
     }
 
+    /// What it was made of, as a variable has it.
+    #[cfg(feature = "sdk")]
+    pub(crate) fn list(&self) -> String {
+        let Names { exact, globs } = &self.included;
+        let exact = exact.iter().map(|name| name.as_str().to_owned());
+        exact.chain(globs.iter().map(WildMatch::pattern)).collect::<Vec<_>>().join(", ")
+    }
+
     pub(crate) fn selects(&self, name: &HeaderName) -> bool {
         self.included.has(name) && !self.excluded.has(name)
     }

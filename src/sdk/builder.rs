@@ -1,6 +1,6 @@
 //! `TelemetryBuilder`: what was asked for, looked at as a whole before anything starts.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter, SpanProcessor};
@@ -11,10 +11,11 @@ use crate::{
     instrumentation::Instrumentation,
     propagation::Propagator,
     sdk::{
-        ResourceBuilder, Sampler, SamplerBuilder, Telemetry,
+        Limits, ResourceBuilder, Sampler, SamplerBuilder, Telemetry, config_file,
+        describe::{configuration::Configuration, used::Used},
         destination::{self, Destination},
+        disabled::{self, Disabled},
         env::Env,
-        limits,
         processor::{
             batch::BatchSettings,
             fan_out::{FanOut, Handle},
@@ -36,6 +37,8 @@ pub struct TelemetryBuilder {
     destinations: Vec<Destination>,
     batch: BatchSettings,
     tail_sampling: Option<TailSampling>,
+    limits: Limits,
+    disabled: bool,
     env: Env,
 }
 
@@ -177,6 +180,52 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Sets how much a span may hold. Default: what the environment says, or else the
+    /// specification's limits; see [`Limits`].
+    ///
+    /// ```
+    /// use tower_telemetry::{Telemetry, sdk::Limits};
+    ///
+    /// let telemetry = Telemetry::builder()
+    ///     .with_environment([("OTEL_SPAN_EVENT_COUNT_LIMIT", "16")])
+    ///     .with_limits(Limits::new().with_link_count(8))
+    ///     .build()?;
+    /// assert!(telemetry.describe().to_string().contains("16 events, 8 links a span"));
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Switches everything off but the propagators, as `OTEL_SDK_DISABLED=true` does, which the code
+    /// cannot take back. Default: that variable, or else on.
+    ///
+    /// Then no thread is started, nothing is exported, and there are no
+    /// [destinations](Telemetry::destinations). Layers with such a telemetry, or with the global
+    /// provider that it [sets](Telemetry::set_global), make no spans, and take a caller's context on
+    /// to whatever is called, so that its trace [goes on](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration)
+    /// as if this service were none of it.
+    ///
+    /// Exporters, batches, limits and tail sampling are not looked at, neither in code nor in the
+    /// environment, so nothing of them can fail the build: a program that is switched off starts.
+    /// The rest is judged as ever.
+    ///
+    /// ```
+    /// use tower_telemetry::{Telemetry, sdk::export::Otlp};
+    ///
+    /// let telemetry = Telemetry::builder()
+    ///     .with_sdk_disabled()
+    ///     .with_otlp(Otlp::new().with_endpoint("to be said"))
+    ///     .build()?;
+    /// assert_eq!(telemetry.destinations().next(), None);
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    pub fn with_sdk_disabled(mut self) -> Self {
+        self.disabled = true;
+        self
+    }
+
     /// Reads these variables in place of the process's environment. With none it is as if the
     /// environment were empty.
     ///
@@ -213,30 +262,44 @@ impl TelemetryBuilder {
             sampler,
             propagators,
             mut destinations,
-            batch,
-            tail_sampling,
+            mut batch,
+            mut tail_sampling,
+            limits,
+            disabled,
             mut env,
         } = self;
         if let Some(name) = service_name {
             resource = resource.with_service_name(name);
         }
-        if destinations.is_empty() {
+        config_file::warn(&mut env);
+        let disabled = Disabled::find(disabled, &mut env);
+        if disabled.is_some() {
+            (destinations, batch, tail_sampling) = (Vec::new(), BatchSettings::new(), None);
+        } else if destinations.is_empty() {
             destinations = destination::from_env(&mut env)?;
         }
         let resource = resource.resolve(&mut env)?;
         let sampler = sampler.unwrap_or_else(|| SamplerBuilder::from_env(&mut env));
+        let tail_settings = tail_sampling.as_ref().map(|settings| format!("{settings:?}"));
         let tail = tail_sampling.map(TailSampling::build).transpose()?;
         // Only what is recorded can be kept.
         let sampler = Sampler::new(sampler, tail.is_some())?;
         let propagator = propagators.unwrap_or_else(|| Ok(propagators::from_env(&mut env)))?;
-        let limits = limits::from_env(&mut env);
-        let batch = batch.resolve(&mut env)?;
         let (instrumentation, warnings) = Instrumentation::read(|variable| env.get(variable));
         warnings.into_iter().for_each(|warning| env.found(warning));
+        // What is switched off asks for no more.
+        let mut nothing = Env::fixed(HashMap::new());
+        let asked = if disabled.is_some() { &mut nothing } else { &mut env };
+        let limits = limits.resolve(asked);
+        let batch = batch.resolve(asked)?;
         let ready = destinations
             .into_iter()
-            .map(|destination| destination.resolve(&mut env))
+            .map(|destination| destination.resolve(asked))
             .collect::<Result<Vec<_>, _>>()?;
+        let (decides, counts) = match disabled {
+            Some(_) => (disabled::sampler()?, disabled::LIMITS),
+            None => (sampler.clone(), limits.counts),
+        };
 
         // No setting is bad: from here on threads start. If one cannot, those before it end.
         let members = ready
@@ -244,13 +307,19 @@ impl TelemetryBuilder {
             .map(|ready| ready.start(batch, &resource))
             .collect::<Result<Vec<_>, _>>()?;
         let fan_out = FanOut::new(members, tail, &resource);
+        let used = Arc::<Used>::default();
+        let handle = Handle {
+            fan_out: Arc::clone(&fan_out),
+            value_length: limits.value_length,
+            used: Arc::clone(&used),
+        };
         // The SDK looks into the process's environment by itself and logs what it finds wrong
         // there: that has been judged above, or is not the environment that was asked for.
         let provider = with_default(&Dispatch::none(), SdkTracerProvider::builder)
             .with_resource(resource.clone())
-            .with_sampler(sampler.clone())
-            .with_span_limits(limits)
-            .with_span_processor(Handle(Arc::clone(&fan_out)))
+            .with_sampler(decides)
+            .with_span_limits(counts)
+            .with_span_processor(handle)
             .build();
         Ok(Telemetry {
             provider,
@@ -260,6 +329,13 @@ impl TelemetryBuilder {
             propagator,
             instrumentation,
             warnings: env.into_warnings(),
+            configuration: Configuration {
+                disabled,
+                limits,
+                batch,
+                tail_sampling: tail_settings,
+                used,
+            },
         })
     }
 }

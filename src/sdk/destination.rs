@@ -16,7 +16,7 @@ use crate::{
         export::{exporter::Target, foreign},
         processor::{
             batch::{processor::Batch, settings::Resolved},
-            member::{Member, Stage},
+            member::{Member, Settings, Stage},
         },
     },
 };
@@ -35,7 +35,7 @@ pub(super) enum Destination {
 
 /// The same, with nothing left that can fail but to start a thread.
 pub(super) enum Ready {
-    Exporter(Make),
+    Exporter(Settings, Make),
     #[cfg(feature = "console")]
     Console(ConsoleExporter),
     Processor(&'static str, Box<dyn SpanProcessor>),
@@ -62,10 +62,12 @@ impl Destination {
         Ok(match self {
             #[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
             Self::Otlp(otlp) => {
-                let target = otlp.resolve(env)?.target();
-                Ready::Exporter(Box::new(move |_| target))
+                let otlp = otlp.resolve(env)?;
+                let settings = otlp.describe();
+                let target = otlp.target();
+                Ready::Exporter(settings, Box::new(move |_| target))
             }
-            Self::Exporter(_, make) => Ready::Exporter(make),
+            Self::Exporter(_, make) => Ready::Exporter(Settings::new(), make),
             #[cfg(feature = "console")]
             Self::Console(console) => Ready::Console(console),
             Self::Processor(name, processor) => Ready::Processor(name, processor),
@@ -75,20 +77,21 @@ impl Destination {
 
 impl Ready {
     pub(super) fn start(self, batch: Resolved, resource: &Resource) -> Result<Member, BuildError> {
-        Ok(match self {
-            Self::Exporter(make) => {
+        let (name, settings, stage) = match self {
+            Self::Exporter(settings, make) => {
                 let batch = Batch::start(make(resource), batch, resource)?;
-                Member { name: batch.target().name.clone(), stage: Stage::Batch(Box::new(batch)) }
+                (batch.target().name.clone(), settings, Stage::Batch(Box::new(batch)))
             }
             #[cfg(feature = "console")]
-            Self::Console(console) => Member {
-                name: type_name::<ConsoleExporter>().to_owned(),
-                stage: Stage::Console(console),
-            },
-            Self::Processor(name, processor) => {
-                Member { name: name.to_owned(), stage: Stage::Foreign(processor) }
+            Self::Console(console) => {
+                let name = type_name::<ConsoleExporter>().to_owned();
+                (name, Settings::new(), Stage::Console(console))
             }
-        })
+            Self::Processor(name, processor) => {
+                (name.to_owned(), Settings::new(), Stage::Foreign(processor))
+            }
+        };
+        Ok(Member { name, settings, stage })
     }
 }
 
@@ -105,15 +108,19 @@ impl fmt::Debug for Destination {
     }
 }
 
-/// What [`OTEL_TRACES_EXPORTER`][selection] asks for; OTLP if it is silent.
+/// What [`OTEL_TRACES_EXPORTER`][selection] asks for; OTLP if it is silent. [An unknown entry is left
+/// out][enum], and if none is known it is as if the variable were not set. So is `none` that is not
+/// alone.
 ///
 /// [selection]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#exporter-selection
+/// [enum]: https://opentelemetry.io/docs/specs/otel/configuration/common/#enum
 pub(super) fn from_env(env: &mut Env) -> Result<Vec<Destination>, BuildError> {
     const VARIABLE: &str = "OTEL_TRACES_EXPORTER";
     let Some(list) = env.get(VARIABLE) else {
         return default(env);
     };
     let mut destinations = Vec::new();
+    let mut none = None;
     let mut seen = Vec::new();
     for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         let known = name.to_ascii_lowercase();
@@ -122,14 +129,23 @@ pub(super) fn from_env(env: &mut Env) -> Result<Vec<Destination>, BuildError> {
             continue;
         }
         match by_name(&known) {
-            Ok(destination) => destinations.extend(destination),
+            Ok(Some(destination)) => destinations.push(destination),
+            Ok(None) => none = Some(name),
             Err(reason) => env.warn(VARIABLE, name, format!("{reason}; it was skipped")),
         }
         seen.push(known);
     }
-    Ok(destinations)
+    match none {
+        None if destinations.is_empty() => default(env),
+        Some(none) if !destinations.is_empty() => {
+            env.warn(VARIABLE, none, "cannot be together with others; it was skipped");
+            Ok(destinations)
+        }
+        _ => Ok(destinations),
+    }
 }
 
+/// An exporter, or that there is to be none.
 fn by_name(name: &str) -> Result<Option<Destination>, &'static str> {
     match name {
         "none" => Ok(None),
@@ -141,6 +157,9 @@ fn by_name(name: &str) -> Result<Option<Destination>, &'static str> {
         "console" => Ok(Some(Destination::Console(ConsoleExporter::stdout()))),
         #[cfg(not(feature = "console"))]
         "console" => Err("needs the feature `console` of tower-telemetry"),
+        // The specification's, too.
+        "logging" => Err("is an old name, and no longer to be used; `console` is the new one"),
+        "zipkin" | "otlp/stdout" => Err("is not built in"),
         _ => Err("is no exporter of this version"),
     }
 }

@@ -46,6 +46,8 @@ impl Env {
 
     /// The same, where a value that cannot be read is not one to go on without.
     pub(crate) fn read(&self, variable: &str) -> Result<Option<String>, NotUnicode> {
+        #[cfg(test)]
+        asked::note(variable);
         let value = match &self.fixed {
             Some(variables) => variables.get(variable).cloned(),
             None => match env::var(variable) {
@@ -61,6 +63,23 @@ impl Env {
     #[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
     pub(crate) fn first(&mut self, variables: [&'static str; 2]) -> Option<(&'static str, String)> {
         variables.into_iter().find_map(|variable| Some((variable, self.get(variable)?)))
+    }
+
+    /// Whether it is [`true`][boolean], in whichever case. What is neither that nor `false` is a
+    /// warning, and taken for `false`.
+    ///
+    /// [boolean]: https://opentelemetry.io/docs/specs/otel/configuration/common/#boolean
+    pub(crate) fn is_true(&mut self, variable: &'static str) -> bool {
+        self.get(variable).is_some_and(|value| self.truth(variable, value))
+    }
+
+    /// The same, of a value that is known already.
+    pub(crate) fn truth(&mut self, variable: &'static str, value: String) -> bool {
+        let is_true = value.eq_ignore_ascii_case("true");
+        if !is_true && !value.eq_ignore_ascii_case("false") {
+            self.warn(variable, value, "must be true or false; false is used");
+        }
+        is_true
     }
 
     /// A number that `accept` takes. What it does not take is a warning that says what it `must`
@@ -124,6 +143,25 @@ impl fmt::Debug for Env {
     }
 }
 
+/// What was asked for on this thread, so that a test can hold the table of variables to it.
+#[cfg(test)]
+pub(crate) mod asked {
+    use std::{cell::RefCell, collections::BTreeSet};
+
+    thread_local! {
+        static ASKED: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    pub(super) fn note(variable: &str) {
+        ASKED.with_borrow_mut(|asked| asked.insert(variable.to_owned()));
+    }
+
+    /// All since the last time.
+    pub(crate) fn take() -> BTreeSet<String> {
+        ASKED.take()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +176,25 @@ mod tests {
         assert_eq!(env("  ").get("V"), None);
         assert_eq!(env(" a ").get("V").as_deref(), Some("a"));
         assert_eq!(env("a").get("W"), None);
+    }
+
+    #[test]
+    fn only_true_is_true_and_what_is_neither_true_nor_false_is_a_warning() {
+        for (value, is_true, warnings) in [
+            ("true", true, 0),
+            (" True ", true, 0),
+            ("TRUE", true, 0),
+            ("false", false, 0),
+            ("False", false, 0),
+            ("", false, 0),
+            ("1", false, 1),
+            ("yes", false, 1),
+            ("truee", false, 1),
+        ] {
+            let mut env = env(value);
+            assert_eq!(env.is_true("V"), is_true, "{value}");
+            assert_eq!(env.into_warnings().len(), warnings, "{value}");
+        }
     }
 
     #[test]

@@ -49,41 +49,44 @@
 //! An empty variable is an unset one. A bad value is one [`Warning`] and the fallback below; it
 //! never stops the program. An endpoint has no sensible fallback, so a bad one is an error.
 //!
-//! | variable | default | a bad value |
-//! |---|---|---|
-//! | `OTEL_SERVICE_NAME` | `unknown_service:` and the executable's name, or the [package's](crate::package_resource) | – |
-//! | `OTEL_RESOURCE_ATTRIBUTES` | none | none of the attributes are used; of `telemetry.sdk.*` and an empty `service.instance.id`, that one is not |
-//! | `HOSTNAME`, `K8S_*`, `AWS_*`, … | those of a [detector that was asked for](ResourceBuilder#detectors) | it is absent, without a warning |
-//! | `OTEL_TRACES_SAMPLER` | `parentbased_always_on`; or `always_on`, `always_off`, `traceidratio`, `parentbased_always_off`, `parentbased_traceidratio` | the default, also for `jaeger_remote`, `parentbased_jaeger_remote` and `xray`, which are not built in |
-//! | `OTEL_TRACES_SAMPLER_ARG` | `1.0`; the ratio, from 0 to 1, by the [older arithmetic](SamplerBuilder::with_trace_id_ratio) | the default |
-//! | `OTEL_PROPAGATORS` | `tracecontext,baggage`; see [`Propagator::named`](crate::propagation::Propagator::named) | the name that is not known is skipped |
-//! | `OTEL_TRACES_EXPORTER` | `otlp` | the name that is not known is skipped |
-//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | `http://localhost:4318` | [`BuildError`] |
-//! | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | the one above and `/v1/traces` | [`BuildError`] |
-//! | `OTEL_EXPORTER_OTLP_PROTOCOL`, `…_TRACES_PROTOCOL` | `http/protobuf` | the default |
-//! | `OTEL_EXPORTER_OTLP_HEADERS`, `…_TRACES_HEADERS` | none | the pair is skipped |
-//! | `OTEL_EXPORTER_OTLP_TIMEOUT`, `…_TRACES_TIMEOUT` | `10000` (ms; 0 is no limit) | the default |
-//! | `OTEL_INSTRUMENTATION_HTTP_*` | see [the server's](crate::server#environment) and [the client's](crate::client#environment) | the entry is skipped |
-//! | `OTEL_SEMCONV_STABILITY_OPT_IN` | `rpc`; see [the server's](crate::server#environment) | the entry is skipped |
-//! | `OTEL_BSP_SCHEDULE_DELAY` | `5000` (ms, above 0) | the default |
-//! | `OTEL_BSP_MAX_QUEUE_SIZE` | `2048` (spans, 1 to 1048576) | the default |
-//! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` | `512` (spans), at most the queue's size | the default |
-//! | `OTEL_ATTRIBUTE_COUNT_LIMIT` | `128`, for spans without a limit of their own | the default |
-//! | `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `…_EVENT_…`, `…_LINK_…` | `128` | the default |
-//! | `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT` | `128` | the default |
-//! | `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` | no proxy | no proxy, and no warning |
+#![doc = include_str!("environment.md")]
+//!
+//! What code and variable both set is the code's; the third column is where the code does.
+//!
+//! Of the specification's variables for traces these are not read:
+//!
+//! * `OTEL_LOG_LEVEL`: what this crate and the SDK log are `tracing` events, of which the program's
+//!   subscriber chooses.
+//! * `OTEL_ENTITIES`: it is in development, and what it says goes into `OTEL_RESOURCE_ATTRIBUTES` or a
+//!   [detector](ResourceBuilder#detectors).
+//! * `OTEL_EXPORTER_ZIPKIN_*`: that exporter is deprecated, and not built in.
+//!
+//! `TRACEPARENT`, `TRACESTATE` and `BAGGAGE` are no settings but a caller's context, and
+//! [`Environment`](crate::propagation::Environment) reads them where the program asks it to.
+//!
+//! What of all that is in force, [`Telemetry::describe`] says.
 //!
 //! Sources: [general], [OTLP exporter].
 //!
 //! [`BuildError`]: crate::BuildError
+//! [`ClientTraceLayer::with_request_headers`]: crate::ClientTraceLayer::with_request_headers
+//! [`Grpc::with_legacy_names`]: crate::Grpc::with_legacy_names
+//! [`Propagator::named`]: crate::propagation::Propagator::named
+//! [`TraceLayer::with_request_headers`]: crate::TraceLayer::with_request_headers
 //! [`Warning`]: crate::Warning
+//! [`with_known_methods`]: crate::TraceLayer::with_known_methods
+//! [client's]: crate::client#environment
 //! [general]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+//! [package]: crate::package_resource
+//! [server's]: crate::server#environment
 //! [OTLP exporter]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 
 pub use self::{
     builder::TelemetryBuilder,
+    describe::description::Description,
     error::ExportError,
     health::{ExporterHealth, Health},
+    limits::Limits,
     processor::{batch::BatchSettings, tail},
     resource::ResourceBuilder,
     sampler::{Sampler, SamplerBuilder},
@@ -93,6 +96,8 @@ pub use self::{
 mod builder;
 mod destination;
 mod telemetry;
+mod describe;
+mod disabled;
 mod resource;
 pub mod sampler;
 mod propagators;
@@ -103,5 +108,8 @@ mod health;
 mod self_metrics;
 pub mod export;
 mod env;
+mod config_file;
 mod error;
 mod text;
+#[cfg(test)]
+mod environment_tests;

@@ -49,6 +49,12 @@ impl KnownMethods {
         (Self::of(methods), bad)
     }
 
+    /// Those of a list; the default has none.
+    #[cfg(feature = "sdk")]
+    pub(crate) fn list(&self) -> String {
+        self.0.as_deref().unwrap_or_default().join(", ")
+    }
+
     pub(crate) fn fold(&self, method: &Method) -> Folded {
         let standard = standard(method.as_str());
         let Some(known) = &self.0 else {

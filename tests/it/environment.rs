@@ -7,14 +7,15 @@ use std::{
     io::{self, Write},
     process::Command,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use http::Request;
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, trace::Status};
 use tower_telemetry::{
     ClientTraceLayer, Grpc, ResourceBuilder, SamplerBuilder, Telemetry, TelemetryBuilder,
-    TraceLayer, sdk::export::Otlp,
+    TraceLayer,
+    sdk::{Limits, export::Otlp},
 };
 
 use crate::support::{
@@ -153,13 +154,38 @@ fn a_bad_endpoint_is_an_error_that_names_the_variable() {
 }
 
 #[test]
-fn exporters_that_are_not_known_are_skipped_with_a_warning() {
-    let telemetry = Telemetry::builder()
-        .with_environment([("OTEL_TRACES_EXPORTER", "none, zipkin,Console,,carrier-pigeon")])
-        .build()
-        .unwrap();
-    let expected = [("OTEL_TRACES_EXPORTER", "zipkin"), ("OTEL_TRACES_EXPORTER", "carrier-pigeon")];
-    assert_eq!(warned(&telemetry), expected);
+fn exporters_that_cannot_be_used_are_skipped_with_a_warning() {
+    const CONSOLE: &str = "tower_telemetry::sdk::export::console::ConsoleExporter";
+    const OTLP: &str = "OTLP to localhost:4318/v1/traces";
+    for (list, destinations, bad) in [
+        ("none", &[][..], &[][..]),
+        ("none, zipkin,,carrier-pigeon", &[], &["zipkin", "carrier-pigeon"]),
+        ("Console,otlp/stdout", &[CONSOLE], &["otlp/stdout"]),
+        ("none,console", &[CONSOLE], &["none"]),
+        ("console,NONE,otlp", &[CONSOLE, OTLP], &["NONE"]),
+        // As if it were not set.
+        ("zipkin", &[OTLP], &["zipkin"]),
+        ("logging", &[OTLP], &["logging"]),
+        (" , ", &[OTLP], &[]),
+    ] {
+        let telemetry = Telemetry::builder()
+            .with_environment([("OTEL_TRACES_EXPORTER", list)])
+            .build()
+            .unwrap();
+        let expected: Vec<_> = bad.iter().map(|name| ("OTEL_TRACES_EXPORTER", *name)).collect();
+        assert_eq!(warned(&telemetry), expected, "{list}");
+        assert_eq!(telemetry.destinations().collect::<Vec<_>>(), destinations, "{list}");
+    }
+}
+
+#[test]
+fn a_file_of_settings_is_not_read_and_the_other_variables_count() {
+    for variable in ["OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE"] {
+        let variables = [(variable, "otel.yaml"), ("OTEL_SERVICE_NAME", "shop")];
+        let telemetry = builder(variables).build().unwrap();
+        assert_eq!(warned(&telemetry), [(variable, "otel.yaml")]);
+        assert_eq!(resource(&telemetry)["service.name"], "shop");
+    }
 }
 
 /// The lines that were logged.
@@ -259,6 +285,69 @@ fn a_limit_is_in_force() {
     drop(span);
     telemetry.force_flush(Duration::from_secs(30)).unwrap();
     assert_eq!(exporter.get_finished_spans().unwrap()[0].attributes.len(), 2);
+}
+
+#[test]
+fn texts_are_cut_before_anybody_sees_them() {
+    use opentelemetry::{
+        Array, SpanId, StringValue, TraceFlags, TraceId, Value,
+        trace::{Event, Link, Span, SpanContext, TraceState, Tracer, TracerProvider},
+    };
+    use opentelemetry_sdk::trace::{InMemorySpanExporter, SimpleSpanProcessor, SpanData};
+
+    let (trace, span) = (TraceId::from(1), SpanId::from(1));
+    let other = SpanContext::new(trace, span, TraceFlags::SAMPLED, true, TraceState::NONE);
+    let texts = |texts: [&'static str; 2]| {
+        Value::Array(Array::String(texts.map(StringValue::from).to_vec()))
+    };
+    let long = || KeyValue::new("long", "名前と値");
+    let cut = || KeyValue::new("long", "名前と");
+    let span_of = |builder: TelemetryBuilder| -> Vec<SpanData> {
+        let (exported, processed) =
+            (InMemorySpanExporter::default(), InMemorySpanExporter::default());
+        let resource = ResourceBuilder::new().with_attribute("long", "of the resource");
+        let telemetry = builder
+            .with_resource(resource)
+            .with_span_exporter(exported.clone())
+            .with_span_processor(SimpleSpanProcessor::new(processed.clone()))
+            .build()
+            .unwrap();
+        let of_the_resource = telemetry.resource().get(&"long".into());
+        assert_eq!(of_the_resource, Some("of the resource".into()));
+        let tracer = telemetry.tracer_provider().tracer("test");
+        let builder = tracer
+            .span_builder("a long name")
+            .with_attributes([
+                long(),
+                KeyValue::new("list", texts(["abcd", "abc"])),
+                KeyValue::new("number", 12345),
+            ])
+            .with_events(vec![Event::new("a long event", SystemTime::now(), vec![long()], 0)])
+            .with_links(vec![Link::new(other.clone(), vec![long()], 0)]);
+        let mut span = builder.start(&tracer);
+        span.set_status(Status::error("a long status"));
+        drop(span);
+        telemetry.force_flush(Duration::from_secs(5)).unwrap();
+        let spans = [exported, processed].map(|spans| spans.get_finished_spans().unwrap());
+        spans.into_iter().flatten().collect()
+    };
+    for span in
+        span_of(builder([("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "3")])).into_iter().chain(span_of(
+            builder([("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "100")])
+                .with_limits(Limits::new().with_attribute_value_length(3)),
+        ))
+    {
+        let list = KeyValue::new("list", texts(["abc", "abc"]));
+        assert_eq!(span.attributes, [cut(), list, KeyValue::new("number", 12345)]);
+        assert_eq!(span.events[0].attributes, [cut()]);
+        assert_eq!(span.links[0].attributes, [cut()]);
+        assert_eq!((&*span.name, &*span.events[0].name), ("a long name", "a long event"));
+        assert_eq!(span.status, Status::error("a long status"));
+        assert_eq!(span.dropped_attributes_count, 0);
+    }
+    let spans = span_of(builder([]));
+    assert_eq!(spans.len(), 2);
+    assert!(spans.iter().all(|span| span.attributes[0] == long()));
 }
 
 #[test]

@@ -19,6 +19,8 @@ mod client_hooks;
 mod client_wire;
 mod client_wire_endings;
 mod console;
+mod describe;
+mod disabled;
 mod context;
 mod endings;
 mod environment;

@@ -21,11 +21,13 @@ use opentelemetry_sdk::{
 };
 
 use crate::sdk::{
+    describe::used::Used,
     error::Failure,
     processor::{
         batch::processor::Batch,
-        member::{Job, Member},
+        member::{Job, Member, Settings},
         tail::{TailSamplingCounts, holder::Holder},
+        value_length::ValueLength,
     },
 };
 
@@ -94,6 +96,11 @@ impl FanOut {
         self.members.iter().map(|member| member.name.as_str())
     }
 
+    /// The same, with the settings of each.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = (&str, &Settings)> {
+        self.members.iter().map(|member| (member.name.as_str(), &member.settings))
+    }
+
     /// Those of its processors that are an exporter with a queue.
     pub(crate) fn batches(&self) -> impl Iterator<Item = &Batch> {
         self.members.iter().filter_map(Member::batch)
@@ -144,6 +151,11 @@ impl FanOut {
             timed_out: true,
             reason: format!("another shutdown was not done within {timeout:?}"),
         }]
+    }
+
+    /// Whether a shutdown has begun.
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.lock().shutdown != Shutdown::Not
     }
 
     /// Has all do the job at once, after they have got what tail sampling has released, and waits
@@ -274,36 +286,46 @@ impl FanOut {
 
 /// The one processor that the provider knows.
 #[derive(Debug)]
-pub(crate) struct Handle(pub(crate) Arc<FanOut>);
+pub(crate) struct Handle {
+    pub(crate) fan_out: Arc<FanOut>,
+    /// What all of them see has no text that is longer.
+    pub(crate) value_length: Option<ValueLength>,
+    pub(crate) used: Arc<Used>,
+}
 
 impl SpanProcessor for Handle {
     fn on_start(&self, span: &mut Span, cx: &Context) {
+        self.used.started();
         // First, since a processor may end the span.
-        if let Some(tail) = &self.0.tail {
-            self.0.keep(tail.start(span.span_context(), cx.span().span_context()));
+        if let Some(tail) = &self.fan_out.tail {
+            self.fan_out.keep(tail.start(span.span_context(), cx.span().span_context()));
         }
-        for member in self.0.open() {
+        for member in self.fan_out.open() {
             member.start(span, cx);
         }
     }
 
-    fn on_end(&self, span: SpanData) {
-        let Some(tail) = self.0.tail.as_ref().filter(|_| !span.span_context.is_sampled()) else {
-            each(self.0.open(), span, Member::end);
+    fn on_end(&self, mut span: SpanData) {
+        if let Some(value_length) = self.value_length {
+            value_length.cut(&mut span);
+        }
+        let Some(tail) = self.fan_out.tail.as_ref().filter(|_| !span.span_context.is_sampled())
+        else {
+            each(self.fan_out.open(), span, Member::end);
             return;
         };
-        for member in self.0.open().filter(|member| member.is_foreign()) {
+        for member in self.fan_out.open().filter(|member| member.is_foreign()) {
             member.end(span.clone());
         }
-        self.0.keep(tail.end(span));
+        self.fan_out.keep(tail.end(span));
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        as_result(&self.0.flush(FLUSH))
+        as_result(&self.fan_out.flush(FLUSH))
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        as_result(&self.0.shutdown(timeout))
+        as_result(&self.fan_out.shutdown(timeout))
     }
 
     // The members have been told before they were shared.

@@ -24,8 +24,12 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) name: String,
+    pub(crate) settings: Settings,
     pub(crate) stage: Stage,
 }
+
+/// What is to be said of its settings, without secrets.
+pub(crate) type Settings = Vec<(&'static str, String)>;
 
 /// What it is, and where it stands if there is tail sampling.
 #[derive(Debug)]

@@ -9,6 +9,7 @@
 //! [members]: member::Member
 
 pub(super) mod fan_out;
+pub(super) mod value_length;
 pub(super) mod member;
 pub(super) mod batch;
 pub mod tail;

@@ -95,6 +95,7 @@
 //! [TraceState handling]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-handling/
 //! [probability sampling]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/
 
+pub(crate) use self::unsampled::Unsampled;
 pub use self::{
     builder::SamplerBuilder, candidate::Candidate, limit::RateLimit, rule::Rule, shared::Sampler,
 };
@@ -111,6 +112,7 @@ mod candidate;
 mod rule;
 mod pattern;
 mod ruling;
+mod unsampled;
 mod parent;
 mod root;
 mod limit;

@@ -24,6 +24,7 @@ use crate::{
         rule,
         ruling::Ruling,
         trace::{Presumed, Trace},
+        unsampled::Unsampled,
     },
 };
 
@@ -174,6 +175,19 @@ impl Settings {
     /// Whether what is dropped is on record all the same.
     pub(super) fn records(&self) -> bool {
         self.records
+    }
+
+    /// What is certain not to be sampled, whatever comes. Who is not ours may sample anything.
+    pub(super) fn unsampled(&self) -> Option<Unsampled> {
+        let none_at_the_root = matches!(&self.root, Who::Ours(root) if root.share() == 0.0);
+        let none_by_a_rule = self.rules.iter().all(|rule| rule.ruling().ratio() == 0.0);
+        if !none_at_the_root || !none_by_a_rule {
+            None
+        } else if !self.source.parent.followed {
+            Some(Unsampled::All)
+        } else {
+            self.source.parent.branches.is_empty().then_some(Unsampled::BegunHere)
+        }
     }
 
     /// What the first rule says that holds.

@@ -22,6 +22,7 @@ use crate::{
         plan::Slot,
         settings::Settings,
         trace::Presumed,
+        unsampled::Unsampled,
     },
 };
 
@@ -137,6 +138,11 @@ impl Sampler {
             records,
             presumed: Presumed::new(),
         })))
+    }
+
+    /// What it is certain not to sample, by its settings as of now.
+    pub(crate) fn unsampled(&self) -> Option<Unsampled> {
+        self.0.settings.load().unsampled()
     }
 
     /// What tells it from other samplers, for as long as it is there.

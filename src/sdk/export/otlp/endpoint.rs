@@ -130,14 +130,7 @@ fn grpc(
 }
 
 fn insecure(env: &mut Env) -> bool {
-    match env.first(INSECURE) {
-        Some((_, value)) if value.eq_ignore_ascii_case("true") => true,
-        Some((variable, value)) if !value.eq_ignore_ascii_case("false") => {
-            env.warn(variable, value, "must be true or false; false is used");
-            false
-        }
-        Some(_) | None => false,
-    }
+    env.first(INSECURE).is_some_and(|(variable, value)| env.truth(variable, value))
 }
 
 /// To go on without an endpoint that cannot be read would be to send spans where nobody wanted

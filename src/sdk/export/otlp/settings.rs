@@ -329,7 +329,6 @@ impl Resolved {
     }
 
     /// What is in force, without secrets.
-    #[allow(dead_code, reason = "what prints it comes next")]
     pub(crate) fn describe(&self) -> Vec<(&'static str, String)> {
         let scheme = self.endpoint.scheme_str().unwrap_or_default();
         let host = self.endpoint.authority().map_or("", Authority::as_str);

@@ -168,6 +168,13 @@ pub(crate) struct Resolved {
     pub(crate) exports: usize,
 }
 
+impl Resolved {
+    /// How long an export may take, if that is limited.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        Some(self.timeout).filter(|&timeout| timeout < LONGEST)
+    }
+}
+
 fn within(
     setting: &'static str,
     value: usize,

@@ -1,0 +1,61 @@
+//! Who uses a telemetry.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What has happened to a telemetry since it was built. Nothing is ever taken back.
+#[derive(Debug, Default)]
+pub(crate) struct Used {
+    by_layers: AtomicBool,
+    by_global: AtomicBool,
+    by_others: AtomicBool,
+    started: AtomicBool,
+}
+
+impl Used {
+    /// A layer was given it, or will be.
+    pub(crate) fn by_a_layer(&self) {
+        set(&self.by_layers);
+    }
+
+    /// It was made global.
+    pub(crate) fn by_all(&self) {
+        set(&self.by_global);
+    }
+
+    /// Its provider was taken for something else.
+    pub(crate) fn by_another(&self) {
+        set(&self.by_others);
+    }
+
+    /// A span was asked of it.
+    pub(crate) fn started(&self) {
+        set(&self.started);
+    }
+
+    pub(super) fn is_global(&self) -> bool {
+        self.by_global.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_started(&self) -> bool {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    /// By whom, in words; none if nobody uses it.
+    pub(super) fn by(&self) -> Vec<&'static str> {
+        let by = [
+            (&self.by_layers, "by layers"),
+            (&self.by_global, "as the global provider"),
+            (&self.by_others, "through `tracer_provider()`"),
+        ];
+        let used = by.into_iter().filter(|(used, _)| used.load(Ordering::Relaxed));
+        used.map(|(_, by)| by).collect()
+    }
+}
+
+/// Written once, and from then on only read: each request comes by here, and none is to wait for
+/// another's.
+fn set(flag: &AtomicBool) {
+    if !flag.load(Ordering::Relaxed) {
+        flag.store(true, Ordering::Relaxed);
+    }
+}
