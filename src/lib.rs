@@ -24,9 +24,10 @@
 //!     .route("/items/{id}", get(|| async { "an item" }))
 //!     .layer(TraceLayer::new().with_telemetry(&telemetry));
 //! # let _ = app;
-//! // axum::serve(listener, app).with_graceful_shutdown(ctrl_c).await?;
+//! // let server = axum::serve(listener, app).with_graceful_shutdown(ctrl_c);
+//! // telemetry.shutdown_after(server, Duration::from_secs(5)).await?;
 //!
-//! // What is still in the queue goes out now, or the error says what was lost, and why.
+//! // Or by itself: what is in the queue goes out, or the error says what was lost, and why.
 //! telemetry.shutdown(Duration::from_secs(5))?;
 //! # Ok(())
 //! # }
@@ -59,6 +60,7 @@
 //! | `otlp-json` | the same with JSON (turns on `otlp-http`) | no |
 //! | `otlp-grpc` | [`Otlp`](sdk::export::Otlp): export over OTLP/gRPC (turns on `sdk`) | no |
 //! | `gzip`, `zstd` | [`Compression`](sdk::export::Compression) for each of these | no |
+//! | `metrics` | [`Telemetry::register_metrics`]: the exporters' health as metrics | no |
 //! | `sdk` | [`Telemetry`] and its builders | through `otlp-http` |
 //! | `console` | `ConsoleExporter`: traces as trees on a terminal (turns on `sdk`) | no |
 //! | `grpc-descriptors` | [`GrpcMethods`] from descriptor sets | no |

@@ -64,6 +64,50 @@ impl fmt::Debug for ExportError {
 
 impl Error for ExportError {}
 
+/// Why [`Telemetry::shutdown_after`](crate::Telemetry::shutdown_after) was not all well.
+///
+/// ```
+/// use std::{io, time::Duration};
+///
+/// use tower_telemetry::{Telemetry, sdk::ServeError};
+///
+/// # tokio_test::block_on(async {
+/// let telemetry = Telemetry::builder().build()?;
+/// let server = async { Err::<(), _>(io::Error::other("the port is taken")) };
+/// let error = telemetry.shutdown_after(server, Duration::from_secs(5)).await.unwrap_err();
+/// assert!(matches!(error, ServeError::Server(_)));
+/// assert_eq!(error.to_string(), "the port is taken");
+/// # Ok::<(), tower_telemetry::BuildError>(())
+/// # }).unwrap();
+/// ```
+#[non_exhaustive]
+#[derive(Debug)]
+pub enum ServeError<E> {
+    /// The server has failed.
+    Server(E),
+    /// The server has not, and something could not be exported.
+    Export(ExportError),
+}
+
+impl<E: fmt::Display> fmt::Display for ServeError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(error) => error.fmt(f),
+            Self::Export(error) => error.fmt(f),
+        }
+    }
+}
+
+/// It speaks for the error that it holds, and has that one's source.
+impl<E: Error> Error for ServeError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Server(error) => error.source(),
+            Self::Export(error) => error.source(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -84,7 +84,7 @@
 pub use self::{
     builder::TelemetryBuilder,
     describe::description::Description,
-    error::ExportError,
+    error::{ExportError, ServeError},
     health::{ExporterHealth, Health},
     limits::Limits,
     processor::{batch::BatchSettings, tail},

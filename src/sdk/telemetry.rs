@@ -1,6 +1,6 @@
 //! `Telemetry`: resource, sampler, processors, exporters and propagator in one piece.
 
-use std::{error::Error, fmt, sync::Arc, thread, time::Duration};
+use std::{fmt, sync::Arc, thread, time::Duration};
 
 #[cfg(feature = "metrics")]
 use opentelemetry::metrics::MeterProvider;
@@ -24,7 +24,7 @@ use crate::{
     providers::Providers,
     scope::scope,
     sdk::{
-        Description, ExportError, Health, Sampler, TelemetryBuilder,
+        Description, ExportError, Health, Sampler, ServeError, TelemetryBuilder,
         describe::{configuration::Configuration, used::Used},
         disabled::NoTracer,
         processor::fan_out::FanOut,
@@ -304,7 +304,7 @@ impl Telemetry {
     /// #     telemetry: Telemetry,
     /// #     listener: tokio::net::TcpListener,
     /// #     app: axum::Router,
-    /// # ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// # ) -> Result<(), Box<dyn std::error::Error>> {
     /// let interrupted = async { drop(tokio::signal::ctrl_c().await) };
     /// let server = axum::serve(listener, app).with_graceful_shutdown(interrupted);
     /// telemetry.shutdown_after(server, Duration::from_secs(5)).await?;
@@ -315,26 +315,25 @@ impl Telemetry {
     /// # Errors
     ///
     /// The server's error, if it has failed: what could then not be exported is a warning in the
-    /// log. Or else an [`ExportError`].
+    /// log. Or else what could not be exported.
     pub async fn shutdown_after<S, T, E>(
         &self,
         server: S,
         timeout: Duration,
-    ) -> Result<T, Box<dyn Error + Send + Sync>>
+    ) -> Result<T, ServeError<E>>
     where
         S: IntoFuture<Output = Result<T, E>>,
-        E: Into<Box<dyn Error + Send + Sync>>,
     {
         let served = server.into_future().await;
         let exported = self.shut_down_aside(timeout).await;
         match (served, exported) {
             (Ok(served), Ok(())) => Ok(served),
-            (Ok(_), Err(error)) => Err(error.into()),
+            (Ok(_), Err(lost)) => Err(ServeError::Export(lost)),
             (Err(error), exported) => {
                 if let Err(lost) = exported {
                     warn!(target: env!("CARGO_PKG_NAME"), "{lost}");
                 }
-                Err(error.into())
+                Err(ServeError::Server(error))
             }
         }
     }

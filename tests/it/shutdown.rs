@@ -25,7 +25,7 @@ use opentelemetry_sdk::{
 use tokio::{net::TcpListener, runtime, sync::oneshot};
 use tower_telemetry::{
     Telemetry, TraceLayer,
-    sdk::{BatchSettings, ExportError, export::Otlp},
+    sdk::{BatchSettings, ServeError, export::Otlp},
 };
 
 use crate::support::{
@@ -75,7 +75,7 @@ fn runtimes() -> [runtime::Runtime; 2] {
 }
 
 /// Serves one request, and then ends as it is told to.
-async fn serve_one(telemetry: &Telemetry) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn serve_one(telemetry: &Telemetry) -> Result<(), ServeError<io::Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let app = Router::new().route("/", get(|| async {}));
@@ -142,7 +142,10 @@ fn what_could_not_be_exported_is_the_answer_of_a_server_that_ended_well() {
     let telemetry = telemetry(&collector.url());
     let [runtime, _] = runtimes();
     let error = runtime.block_on(serve_one(&telemetry)).unwrap_err();
-    assert_eq!(error.downcast_ref::<ExportError>().unwrap().failed_spans(), 1);
+    let ServeError::Export(lost) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(lost.failed_spans(), 1);
 }
 
 #[test]
