@@ -195,6 +195,24 @@ fn dropping_a_telemetry_exports_what_has_ended() {
 }
 
 #[test]
+fn dropping_a_telemetry_waits_for_a_collector_that_hangs_but_not_for_ever() {
+    let collector = Collector::start([Answer::Hang]);
+    let otlp = Otlp::new().with_endpoint(collector.url()).with_timeout(Duration::ZERO);
+    let telemetry = Telemetry::builder()
+        .with_environment([("", ""); 0])
+        .with_batch(BatchSettings::new().with_export_timeout(Duration::ZERO))
+        .with_otlp(otlp)
+        .build()
+        .unwrap();
+    end(&telemetry, 1);
+    let started = Instant::now();
+    drop(telemetry);
+    // Once for the flush, and once for the provider that goes with it.
+    let waited = started.elapsed();
+    assert!(waited >= Duration::from_secs(5) && waited < Duration::from_secs(15), "{waited:?}");
+}
+
+#[test]
 fn dropping_a_telemetry_while_a_thread_panics_exports_what_has_ended() {
     let collector = Collector::start([]);
     let dropped = telemetry(&collector.url());
