@@ -7,7 +7,11 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     process,
-    sync::mpsc,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -15,6 +19,10 @@ use std::{
 use fork::{Fork, fork, waitpid};
 use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{SpanData, SpanExporter},
+};
 use prost::Message;
 use tower_telemetry::{
     Telemetry,
@@ -24,6 +32,11 @@ use tower_telemetry::{
 const LONG: Duration = Duration::from_secs(30);
 
 fn main() {
+    exports_its_own_spans();
+    has_a_turn_of_its_own();
+}
+
+fn exports_its_own_spans() {
     let (address, spans) = collector();
     let telemetry = Telemetry::builder()
         .with_environment([("", ""); 0])
@@ -66,6 +79,55 @@ fn main() {
     }
     assert_eq!(names, expected);
     println!("a process that was forked exports its own spans: ok");
+}
+
+/// An exporter whose first export waits.
+#[derive(Debug)]
+struct Held {
+    is_first: AtomicBool,
+    began: mpsc::Sender<()>,
+    go: Mutex<mpsc::Receiver<()>>,
+}
+
+impl SpanExporter for Held {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        if self.is_first.swap(false, Ordering::Relaxed) {
+            self.began.send(()).unwrap();
+            self.go.lock().unwrap().recv().unwrap();
+        }
+        Ok(())
+    }
+}
+
+fn has_a_turn_of_its_own() {
+    let (began, begun) = mpsc::channel();
+    let (go, gone) = mpsc::channel();
+    let held = Held { is_first: AtomicBool::new(true), began, go: Mutex::new(gone) };
+    let batch = BatchSettings::new().with_max_export_batch_size(1).with_max_queue_size(8);
+    let telemetry = Telemetry::builder()
+        .with_environment([("", ""); 0])
+        .with_batch(batch.with_export_timeout(Duration::from_secs(2)))
+        .with_span_exporter(held)
+        .build()
+        .unwrap();
+    end(&telemetry, "parent's", 1);
+    begun.recv().unwrap();
+    match fork().unwrap() {
+        Fork::Child => {
+            end(&telemetry, "child's", 3);
+            let flushed = telemetry.force_flush(LONG);
+            if flushed.is_err() || books(&telemetry) != (3, 3, 0) {
+                eprintln!("in the child: {flushed:?}, {}", telemetry.health());
+                process::exit(1);
+            }
+            process::exit(0);
+        }
+        Fork::Parent(child) => assert_eq!(waitpid(child).unwrap(), 0),
+    }
+    go.send(()).unwrap();
+    telemetry.shutdown(LONG).unwrap();
+    assert_eq!(books(&telemetry), (1, 1, 0));
+    println!("a process that was forked during an export has a turn of its own: ok");
 }
 
 fn end(telemetry: &Telemetry, name: &'static str, spans: usize) {

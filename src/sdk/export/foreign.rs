@@ -1,6 +1,6 @@
 //! An exporter of the user's, called as its trait wants to be called.
 
-use std::{any::type_name, sync::Arc, time::Duration};
+use std::{any::type_name, sync::Arc, thread, time::Duration};
 
 use futures_executor::block_on;
 use opentelemetry::Context;
@@ -11,24 +11,30 @@ use opentelemetry_sdk::{
 };
 use tokio::{sync::Semaphore, task::spawn_blocking, time::Instant};
 
-use crate::sdk::{
-    export::exporter::{Exporter, Loss, Outcome, Running, Target},
-    text::plain,
+use crate::{
+    contained::contained,
+    sdk::{
+        export::exporter::{Exporter, Loss, Outcome, Running, Target},
+        text::plain,
+    },
 };
 
 /// What batches are exported by, when `exporter` does it.
 pub(crate) fn target<E: SpanExporter + 'static>(mut exporter: E, resource: &Resource) -> Target {
     exporter.set_resource(resource);
-    let turn = Arc::new(Semaphore::new(1));
-    let foreign = Arc::new(Foreign { exporter: Arc::new(exporter), turn });
+    let exporter = Arc::new(Lent(Some(exporter)));
     Target {
         name: type_name::<E>().to_owned(),
         component_type: type_name::<E>(),
         concurrency: 1,
         server_address: None,
         server_port: None,
-        // There is one of it, also in a process that was forked.
-        make: Box::new(move |_| Arc::clone(&foreign) as Arc<dyn Exporter>),
+        // There is one of it, also in a process that was forked. Whose turn it was in the parent is
+        // not to be waited for.
+        make: Box::new(move |_| {
+            let (exporter, turn) = (Arc::clone(&exporter), Arc::new(Semaphore::new(1)));
+            Arc::new(Foreign { exporter, turn })
+        }),
     }
 }
 
@@ -38,8 +44,8 @@ pub(crate) fn target<E: SpanExporter + 'static>(mut exporter: E, resource: &Reso
 /// both. If it does not come back in time it is left there, and not called again before it has.
 ///
 /// [one]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#exportbatch
-struct Foreign<E> {
-    exporter: Arc<E>,
+struct Foreign<E: Send + 'static> {
+    exporter: Arc<Lent<E>>,
     turn: Arc<Semaphore>,
 }
 
@@ -54,7 +60,8 @@ impl<E: SpanExporter + 'static> Foreign<E> {
         let called = spawn_blocking(move || {
             let _turn = turn;
             let _suppressed = Context::enter_telemetry_suppressed_scope();
-            call(&exporter)
+            // It is there until it is let go of.
+            exporter.0.as_ref().map_or(Ok(()), call)
         });
         called.await.ok()
     }
@@ -93,5 +100,18 @@ fn complaint(result: Option<OTelSdkResult>) -> Result<(), String> {
         None => Err("it panicked".to_owned()),
         Some(Ok(()) | Err(OTelSdkError::AlreadyShutdown)) => Ok(()),
         Some(Err(error)) => Err(plain(&error)),
+    }
+}
+
+/// Something of the user's, to be let go of where that hurts nobody: to let go of it may panic, take
+/// any time, or be forbidden where there is a runtime, and the last to hold it may be the program's
+/// `Telemetry`.
+struct Lent<E: Send + 'static>(Option<E>);
+
+impl<E: Send + 'static> Drop for Lent<E> {
+    fn drop(&mut self) {
+        let lent = self.0.take();
+        // Without a thread it is let go of right here, together with what was to run there.
+        contained(|| thread::Builder::new().spawn(move || contained(|| drop(lent))));
     }
 }
