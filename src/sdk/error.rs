@@ -8,8 +8,8 @@ use crate::sdk::text::count;
 ///
 /// Returned by [`Telemetry::shutdown`](crate::Telemetry::shutdown) and
 /// [`Telemetry::force_flush`](crate::Telemetry::force_flush). It covers what has failed since the
-/// last of these calls: what a collector refused, what could not be sent, and, once the exporters
-/// are shut down, what found the queue full.
+/// last of these calls: what a collector refused, what could not be sent, and what found the queue
+/// full.
 pub struct ExportError {
     failures: Vec<Failure>,
 }
@@ -29,7 +29,8 @@ impl ExportError {
     }
 
     /// How many spans are known to be lost; a span that is lost to two exporters counts twice.
-    /// Those that still waited when the deadline passed are not among them.
+    /// Those that a shutdown did not wait for are among them; those that a flush did not wait for
+    /// are not, since they may yet be exported.
     #[must_use]
     pub fn failed_spans(&self) -> u64 {
         self.failures.iter().fold(0, |sum, failure| failure.spans.saturating_add(sum))
