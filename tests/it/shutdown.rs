@@ -1,6 +1,7 @@
 //! The end: of a server, of a runtime, of a telemetry, and of an exporter that does not behave.
 
 use std::{
+    fmt,
     future::{IntoFuture, pending},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -381,4 +382,114 @@ fn many_wait_for_one_shutdown() {
         }
     });
     assert_eq!(collector.spans().len(), 5);
+}
+
+/// Is let go of as it is told to.
+struct Drops<F: FnMut() + Send + Sync + 'static>(F);
+
+impl<F: FnMut() + Send + Sync + 'static> fmt::Debug for Drops<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Drops")
+    }
+}
+
+impl<F: FnMut() + Send + Sync + 'static> SpanExporter for Drops<F> {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+impl<F: FnMut() + Send + Sync + 'static> Drop for Drops<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
+#[test]
+fn an_exporter_that_cannot_be_let_go_of_does_not_hurt_who_drops_the_telemetry() {
+    // Who is last to hold it, this thread or the exporter's, is chance.
+    for _ in 0..20 {
+        let [runtime, _] = runtimes();
+        runtime.block_on(async {
+            let panics = || panic!("it panics to be let go of, as it was told to");
+            drop(exported_by(Drops(panics), BatchSettings::new()));
+
+            // Tokio forbids that inside of a runtime.
+            let mut own = Some(runtimes());
+            let ends = move || drop(own.take());
+            drop(exported_by(Drops(ends), BatchSettings::new()));
+
+            let (go, gone) = mpsc::channel::<()>();
+            let gone = Mutex::new(gone);
+            let blocks = move || _ = gone.lock().unwrap().recv();
+            drop(exported_by(Drops(blocks), BatchSettings::new()));
+            drop(go);
+        });
+    }
+}
+
+/// Says when an export has begun, which ends when it is let.
+#[derive(Debug)]
+struct Held(mpsc::Sender<()>, Arc<Mutex<mpsc::Receiver<()>>>);
+
+impl SpanExporter for Held {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        self.0.send(()).unwrap();
+        self.1.lock().unwrap().recv().unwrap();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_flush_that_meets_a_shutdown_waits_for_it() {
+    let (began, begun) = mpsc::channel();
+    let (go, gone) = mpsc::channel();
+    let held = Held(began, Arc::new(Mutex::new(gone)));
+    let telemetry = Arc::new(exported_by(held, BatchSettings::new()));
+    end(&telemetry, 3);
+    let shutting_down = Arc::clone(&telemetry);
+    let shutdown = std::thread::spawn(move || shutting_down.shutdown(LONG));
+    begun.recv().unwrap();
+    let error = telemetry.force_flush(Duration::from_millis(1)).unwrap_err();
+    assert!(error.is_timeout());
+    assert_eq!(health(&telemetry), (3, 0, 3));
+    go.send(()).unwrap();
+    telemetry.force_flush(LONG).unwrap();
+    assert_eq!(health(&telemetry), (3, 3, 0));
+    shutdown.join().unwrap().unwrap();
+    telemetry.force_flush(LONG).unwrap();
+}
+
+#[test]
+fn dropping_a_telemetry_whose_shutdown_nobody_waits_for_waits_for_it() {
+    let (began, begun) = mpsc::channel();
+    let (go, gone) = mpsc::channel();
+    let telemetry = exported_by(Held(began, Arc::new(Mutex::new(gone))), BatchSettings::new());
+    // So that it is not the provider's end that waits.
+    let provider = telemetry.tracer_provider().clone();
+    end(&telemetry, 3);
+    let [runtime, _] = runtimes();
+    runtime.block_on(async {
+        let served = async { Ok::<_, io::Error>(()) };
+        let shutdown = telemetry.shutdown_after(served, LONG);
+        let begins = async {
+            while begun.try_recv().is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = shutdown => panic!("it cannot have ended"),
+            () = begins => {}
+        }
+    });
+    let (dropped, drops) = mpsc::channel();
+    let dropping = std::thread::spawn(move || {
+        drop(telemetry);
+        dropped.send(()).unwrap();
+    });
+    assert!(drops.recv_timeout(Duration::from_millis(50)).is_err());
+    go.send(()).unwrap();
+    drops.recv_timeout(LONG).unwrap();
+    dropping.join().unwrap();
+    drop(provider);
 }

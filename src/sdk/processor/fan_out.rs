@@ -111,12 +111,12 @@ impl FanOut {
         self.members.iter().any(Member::is_foreign)
     }
 
-    /// Has what has ended exported, and says what could not be since the last report. After a
-    /// shutdown there is nothing left to flush.
+    /// Has what has ended exported, and says what could not be since the last report. A shutdown
+    /// does the same, so one that has begun is waited for; after it there is nothing left to flush.
     pub(crate) fn flush(self: &Arc<Self>, timeout: Duration) -> Vec<Failure> {
         let deadline = Instant::now() + timeout.min(LONGEST);
-        if self.lock().shutdown != Shutdown::Not {
-            return Vec::new();
+        if self.is_shut_down() {
+            return self.wait_for_shutdown(timeout, deadline);
         }
         let released = self.tail.as_ref().map_or_else(Vec::new, Holder::age);
         self.job(Job::Flush, released, timeout, deadline)
