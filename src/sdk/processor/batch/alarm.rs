@@ -81,6 +81,11 @@ impl Alarm {
         }
     }
 
+    /// Whether spans are being lost, as far as is known.
+    pub(super) fn is_raised(&self) -> bool {
+        self.losing.is_some()
+    }
+
     /// When to look again, if nothing happens before.
     pub(super) fn until(&self, now: Instant) -> Option<Instant> {
         let quiet = self.losing.as_ref().map(|losing| losing.last + self.quiet);

@@ -8,11 +8,15 @@ use std::{
 };
 
 use opentelemetry_sdk::trace::SpanData;
-use tokio::sync::{Notify, futures::Notified};
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time,
+};
 
 use crate::sdk::{
     export::exporter::{Loss, Lost, Outcome},
     processor::batch::{
+        alarm::{Alarm, Said},
         counts::{Counts, Fate},
         settings::Resolved,
     },
@@ -55,7 +59,7 @@ struct State {
     numbered: u64,
     /// Whether the worker will look by itself whether something waits.
     armed: bool,
-    /// Whether the worker has been told that the queue is full, and has not looked since.
+    /// Whether the worker knows that the queue is full, or is about to look.
     alarmed: bool,
     stage: Stage,
     /// What the exporter said of a flush or of its shutdown, and nobody has been told.
@@ -177,11 +181,13 @@ impl Queue {
         self.lock().counts.clone()
     }
 
-    /// Looks at the counts while nothing changes.
-    pub(super) fn look<T>(&self, look: impl FnOnce(&Counts) -> T) -> T {
+    /// Has the alarm look at the counts. Once it is raised it looks by the clock: to be woken for
+    /// each span that is dropped would cost the most when there is the least to spare.
+    pub(super) fn look(&self, alarm: &mut Alarm, now: time::Instant) -> Option<Said> {
         let mut state = self.lock();
-        state.alarmed = false;
-        look(&state.counts)
+        let said = alarm.look(now, &state.counts);
+        state.alarmed = alarm.is_raised();
+        said
     }
 
     /// What was lost since the last time, and what the exporter has complained of.

@@ -11,12 +11,15 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::sdk::{
-    export::exporter::{Exporter, Loss, Outcome},
-    processor::batch::{
-        alarm::{Alarm, Said},
-        queue::{Queue, Step},
-        settings::Resolved,
+use crate::{
+    contained::contained,
+    sdk::{
+        export::exporter::{Exporter, Loss, Outcome},
+        processor::batch::{
+            alarm::{Alarm, Said},
+            queue::{Queue, Step},
+            settings::Resolved,
+        },
     },
 };
 
@@ -66,12 +69,13 @@ pub(super) async fn run(
                     tick = queue.tick().then(|| now + settings.delay);
                     continue;
                 }
-                match queue.look(|counts| alarm.look(now, counts)) {
+                match queue.look(&mut alarm, now) {
+                    // A subscriber that panics is not to end the exports.
                     Some(Said::Lost(said)) => {
-                        warn!(target: env!("CARGO_PKG_NAME"), "{name}: {said}");
+                        contained(|| warn!(target: env!("CARGO_PKG_NAME"), "{name}: {said}"));
                     }
                     Some(Said::Recovered(said)) => {
-                        info!(target: env!("CARGO_PKG_NAME"), "{name}: {said}");
+                        contained(|| info!(target: env!("CARGO_PKG_NAME"), "{name}: {said}"));
                     }
                     None => {}
                 }
