@@ -84,6 +84,11 @@ impl Counts {
         self.lost.iter().sum()
     }
 
+    /// So many of those that were lost have been told of.
+    pub(super) fn told(&mut self, spans: u64, fate: Fate) {
+        self.told[fate.at()] += spans;
+    }
+
     /// What was lost since it was told the last time: how many, why, and whether by running out of
     /// time.
     pub(super) fn tell(&mut self) -> Vec<(Fate, u64, String)> {

@@ -243,9 +243,10 @@ impl Queue {
         state.stage = Stage::Abandoned;
         let (lost, spans) = state.abandon(Loss::TimedOut, "the shutdown did not wait for them");
         // What is told in the result is not told again.
-        let _ = state.counts.tell();
+        state.counts.told(lost, Fate::Failed(Loss::TimedOut));
         drop(state);
         drop(spans);
+        self.progress.notify_all();
         self.wake.notify_one();
         Err(lost)
     }

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use futures_util::FutureExt;
 use opentelemetry::{
     InstrumentationScope, SpanId, TraceFlags, TraceId,
     trace::{SpanContext, SpanKind, Status, TraceState},
@@ -20,12 +21,19 @@ use opentelemetry_sdk::{
     Resource,
     trace::{SpanData, SpanEvents, SpanLinks},
 };
+use proptest::prelude::*;
 use tokio::sync::Semaphore;
 
 use crate::sdk::{
     env::Env,
     export::exporter::{Exporter, Loss, Outcome, Running, Target},
-    processor::batch::{BatchSettings, counts::Fate, processor::Batch},
+    processor::batch::{
+        BatchSettings,
+        alarm::Alarm,
+        counts::Fate,
+        processor::Batch,
+        queue::{Queue, Step, Ticket},
+    },
 };
 
 const LONG: Duration = Duration::from_secs(30);
@@ -423,4 +431,177 @@ fn a_processor_that_is_let_go_of_ends_its_thread() {
     assert_eq!(began.recv_timeout(LONG), Ok(1));
     assert_eq!(began.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
     assert!(weak.upgrade().is_none());
+}
+
+#[test]
+fn what_was_lost_before_is_told_by_a_shutdown_that_runs_out_of_time() {
+    let world = world(&settings(), [Does::Lose(1, Loss::Rejected), Does::Hang]);
+    world.let_go(1);
+    world.end(4);
+    assert_eq!([world.next(), world.next()], [2, 2]);
+    while world.lost(Fate::Failed(Loss::Rejected)) == 0 {
+        thread::yield_now();
+    }
+    assert_eq!(world.shut_down(Duration::from_millis(50)), Err(2));
+    let told = vec![(Fate::Failed(Loss::Rejected), 1, "as it was told to".to_owned())];
+    assert_eq!(world.batch.tell(), (told, vec![]));
+}
+
+/// Polls it once.
+fn is_woken(queue: &Queue) -> bool {
+    queue.woken().now_or_never().is_some()
+}
+
+fn queue(settings: &BatchSettings) -> Arc<Queue> {
+    let settings = settings.resolve(&mut Env::fixed(Default::default())).unwrap();
+    Arc::new(Queue::new(settings, settings.exports))
+}
+
+#[test]
+fn a_queue_that_stays_full_wakes_the_worker_once() {
+    let queue = queue(&settings());
+    let end = |spans| (0..spans).for_each(|_| drop(queue.push(span(TraceFlags::SAMPLED))));
+    let mut alarm = Alarm::new(LONG);
+    let now = tokio::time::Instant::now();
+    end(14);
+    while let Step::Export(ticket, _) = queue.next() {
+        std::mem::forget(ticket);
+    }
+    assert!(is_woken(&queue));
+    end(1);
+    assert!(is_woken(&queue));
+    assert!(queue.look(&mut alarm, now).is_some());
+    end(1000);
+    assert!(!is_woken(&queue));
+    // It is not told of them, and still finds them when it looks.
+    assert_eq!(queue.look(&mut alarm, now + LONG), None);
+    assert_eq!(alarm.until(now + LONG), Some(now + LONG * 2));
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Push(u8),
+    Flush,
+    Tick,
+    Step,
+    Settle(u8),
+    Flushed,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => (1..5u8).prop_map(Op::Push),
+        1 => Just(Op::Flush),
+        1 => Just(Op::Tick),
+        4 => Just(Op::Step),
+        3 => any::<u8>().prop_map(Op::Settle),
+        1 => Just(Op::Flushed),
+    ]
+}
+
+/// A worker that is only woken when it is told to be.
+struct Model {
+    queue: Arc<Queue>,
+    tickets: Vec<(Ticket, usize)>,
+    asked: Vec<Vec<u64>>,
+    /// It waits, with a tick to come or not.
+    waits: Option<bool>,
+    concurrency: usize,
+    stopped: bool,
+}
+
+impl Model {
+    /// Steps until there is nothing to do; only if it was woken.
+    fn run(&mut self) {
+        if self.waits.is_some() && !is_woken(&self.queue) {
+            return;
+        }
+        self.waits = None;
+        loop {
+            match self.queue.next() {
+                Step::Export(ticket, batch) => self.tickets.push((ticket, batch.len())),
+                Step::Flush(numbers) => self.asked.push(numbers),
+                Step::Shutdown(_) | Step::Stop => {
+                    self.stopped = true;
+                    self.queue.stopped();
+                    return;
+                }
+                Step::Wait { armed } => {
+                    self.waits = Some(armed);
+                    assert!(self.tickets.len() <= self.concurrency);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        if self.waits == Some(true) {
+            self.queue.tick();
+            self.waits = None;
+            self.run();
+        }
+    }
+
+    fn check(&self) {
+        let counts = self.queue.counts();
+        assert_eq!(
+            counts.ended,
+            counts.exported + counts.all_lost() + counts.waiting + counts.exporting
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_no_span_waits_for_ever(
+        ops in proptest::collection::vec(op(), 0..200),
+        queue_size in 1..8usize,
+        batch_size in 1..8usize,
+        concurrency in 1..4usize,
+    ) {
+        let settings = BatchSettings::new()
+            .with_max_queue_size(queue_size)
+            .with_max_export_batch_size(batch_size.min(queue_size))
+            .with_max_concurrent_exports(concurrency);
+        let queue = queue(&settings);
+        let mut model = Model { queue: Arc::clone(&queue), tickets: vec![], asked: vec![], waits: None, concurrency, stopped: false };
+        let mut flushes = Vec::new();
+        for op in ops {
+            match op {
+                Op::Push(n) => (0..n).for_each(|_| drop(queue.push(span(TraceFlags::SAMPLED)))),
+                Op::Flush => flushes.extend(queue.begin_flush()),
+                Op::Tick => model.tick(),
+                Op::Step => model.run(),
+                Op::Settle(at) if !model.tickets.is_empty() => {
+                    let at = usize::from(at) % model.tickets.len();
+                    model.tickets.swap_remove(at).0.settle(Outcome::exported());
+                }
+                Op::Flushed if !model.asked.is_empty() => {
+                    queue.flushed(&model.asked.remove(0), Ok(()));
+                }
+                Op::Settle(_) | Op::Flushed => {}
+            }
+            model.check();
+        }
+        // Nothing ends any more: what is there goes, by wakes and ticks alone.
+        for _ in 0..300 {
+            model.run();
+            model.tick();
+            if !model.tickets.is_empty() {
+                model.tickets.remove(0).0.settle(Outcome::exported());
+            } else if !model.asked.is_empty() {
+                queue.flushed(&model.asked.remove(0), Ok(()));
+            }
+            model.check();
+        }
+        let counts = queue.counts();
+        prop_assert_eq!((counts.waiting, counts.exporting), (0, 0));
+        for flush in flushes {
+            prop_assert_eq!(queue.wait_for_flush(flush, Instant::now()), Ok(()));
+        }
+        queue.begin_shutdown(Instant::now());
+        model.run();
+        prop_assert!(model.stopped);
+    }
 }
