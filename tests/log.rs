@@ -1,7 +1,7 @@
 //! What the export thread logs. It has no subscriber but the process's, so it has a process of its
 //! own.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use std::{
     fmt,
