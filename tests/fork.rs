@@ -1,7 +1,13 @@
 //! A process that forks after its telemetry was built: the child has a copy of the queue, and
 //! neither thread nor connections of its own.
 
-#![allow(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used, missing_docs)]
+#![allow(
+    clippy::exit,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    missing_docs
+)]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

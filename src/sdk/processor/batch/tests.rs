@@ -553,6 +553,8 @@ impl Model {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn whatever_happens_no_span_waits_for_ever(
         ops in proptest::collection::vec(op(), 0..200),
