@@ -85,6 +85,11 @@ where
             return given_up(reason, attempts);
         }
         sleep_until(until).await;
+        if throttle.asked().is_some() {
+            // Another has been told to wait meanwhile, and that goes for all.
+            wait = Duration::ZERO;
+            continue;
+        }
         attempts += 1;
         let Ok(answer) = timeout_at(deadline, attempt()).await else {
             return match last {
@@ -269,6 +274,23 @@ mod tests {
         let attempts = script.attempts();
         assert_eq!((attempts.len(), attempts[0]), (3, Duration::ZERO));
         for at in &attempts[1..] {
+            assert!((3 * SECOND..4 * SECOND).contains(at), "{attempts:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_kept_by_who_waits_for_another_attempt_already() {
+        // The first is told to wait a little, and the second for long, before that is over.
+        let answers = [busy(None), busy(Some(3 * SECOND)), taken(), taken()];
+        let script = Script::new(answers);
+        let (first, second) = tokio::join!(script.send(), async {
+            tokio::task::yield_now().await;
+            script.send().await
+        });
+        assert_eq!((first, second), (TAKEN, TAKEN));
+        let attempts = script.attempts();
+        assert_eq!(attempts[..2], [Duration::ZERO; 2]);
+        for at in &attempts[2..] {
             assert!((3 * SECOND..4 * SECOND).contains(at), "{attempts:?}");
         }
     }
