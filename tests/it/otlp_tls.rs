@@ -209,6 +209,39 @@ fn a_file_that_cannot_be_used_is_an_error_that_names_variable_and_path() {
 }
 
 #[test]
+fn a_pem_where_its_path_should_be_is_an_error_or_a_warning_that_shows_none_of_it() {
+    let one = Authority::new().signs("one");
+    let s3cret = one.key.lines().nth(1).unwrap();
+    let in_one_line = one.key.replace('\n', "");
+    for pem in [one.key.as_str(), &in_one_line] {
+        for variable in ["OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"] {
+            let with = |endpoint: &str| {
+                Telemetry::builder()
+                    .with_environment([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), (variable, pem)])
+                    .build()
+            };
+            let error = with("https://collector.example").unwrap_err();
+            assert_eq!((error.setting(), error.value()), (variable, "REDACTED"));
+            assert!(error.to_string().contains("is a PEM; it must be the path of one"), "{error}");
+            let telemetry = with("http://collector.example").unwrap();
+            let [warning] = telemetry.warnings() else { panic!("{:?}", telemetry.warnings()) };
+            assert_eq!((warning.variable(), warning.value()), (variable, "REDACTED"));
+            let described = telemetry.describe().to_string();
+            for shown in [format!("{error} {error:?}"), format!("{warning:?}"), described] {
+                assert!(!shown.contains(s3cret), "{shown}");
+            }
+        }
+        // What is no certificate may be a key.
+        let bytes = format!("{:?}", &in_one_line.as_bytes()[30..60]);
+        let https = || Otlp::new().with_endpoint("https://collector.example");
+        for otlp in [https().with_ca_certificate(pem), https().with_client_certificate(pem, pem)] {
+            let error = error(otlp).to_string();
+            assert!(!error.contains(&bytes[1..bytes.len() - 1]), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_certificate_of_the_environment_for_an_http_endpoint_is_a_warning() {
     let telemetry = Telemetry::builder()
         .with_environment([("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem")])

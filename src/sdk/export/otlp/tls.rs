@@ -72,7 +72,8 @@ impl Tls {
             }
             for variables in [CA, CERTIFICATE, KEY] {
                 if let Some((variable, path)) = env.first(variables) {
-                    env.warn(variable, path, "is for an https endpoint; it was not used");
+                    let shown = if is_pem(&path) { "REDACTED".to_owned() } else { path };
+                    env.warn(variable, shown, "is for an https endpoint; it was not used");
                 }
             }
             return if with_proxy {
@@ -138,6 +139,10 @@ impl Pem {
             let Some(path) = path else {
                 continue;
             };
+            if is_pem(&path) {
+                let reason = "is a PEM; it must be the path of one";
+                return Err(BuildError::new(variable, "REDACTED", reason));
+            }
             return match fs::read(&path) {
                 Ok(text) => Ok(Some(Self { setting: variable, path, text })),
                 Err(error) => {
@@ -160,7 +165,10 @@ impl Pem {
                 Err(self.invalid("has no certificate; it must be PEM, with BEGIN CERTIFICATE"))
             }
             Ok(certificates) => Ok(certificates),
-            Err(error) => Err(self.invalid(format!("is no PEM: {error}"))),
+            // What it says would repeat a line, and that may be one of a key.
+            Err(_) => {
+                Err(self.invalid("is no PEM; each BEGIN and END must have a line of its own"))
+            }
         }
     }
 
@@ -180,6 +188,11 @@ impl Pem {
             self.invalid("has no private key; it must be PEM, with BEGIN PRIVATE KEY or the like")
         })
     }
+}
+
+/// Whether it is what should be in the file, and may be a key.
+fn is_pem(path: &str) -> bool {
+    path.contains("-----BEGIN")
 }
 
 /// Both of them, or none.
