@@ -8,6 +8,6 @@
 pub(super) mod configuration;
 pub(super) mod description;
 pub(super) mod used;
+pub(super) mod secrets;
 mod hints;
 mod linked;
-mod secrets;

@@ -4,6 +4,7 @@ use opentelemetry::KeyValue;
 use percent_encoding::percent_decode_str;
 
 use crate::sdk::{
+    describe::secrets,
     env::Env,
     resource::builder::{SERVICE_INSTANCE_ID, SERVICE_NAME, is_blank},
 };
@@ -22,7 +23,7 @@ pub(super) fn attributes(env: &mut Env) -> Vec<KeyValue> {
     let mut attributes = match env.get(ATTRIBUTES) {
         None => Vec::new(),
         Some(value) => parse(&value).unwrap_or_else(|reason| {
-            env.warn(ATTRIBUTES, value, format!("{reason}; none of it was used"));
+            env.warn(ATTRIBUTES, secrets::list(&value), format!("{reason}; none of it was used"));
             Vec::new()
         }),
     };
