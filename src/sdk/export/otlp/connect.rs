@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::Uri;
@@ -20,6 +21,7 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::lookup_host,
+    time::timeout,
 };
 use tokio_rustls::{
     TlsConnector,
@@ -31,6 +33,11 @@ use crate::sdk::export::otlp::{
     endpoint,
     proxy::{Proxy, Way},
 };
+
+/// As long as a connection may take to be made, and TLS to be agreed on. Whoever sends has a deadline
+/// that is nearer as a rule; but the client goes on connecting when nobody waits for it any more,
+/// and what never answers would keep a socket for ever each time.
+const LONGEST: Duration = Duration::from_secs(30);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type Connecting = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
@@ -111,7 +118,10 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, to: Uri) -> Connecting {
-        Box::pin(self.clone().connect(to))
+        let connecting = timeout(LONGEST, self.clone().connect(to));
+        Box::pin(async {
+            connecting.await.unwrap_or_else(|_| Err(format!("nothing after {LONGEST:?}").into()))
+        })
     }
 }
 
@@ -266,5 +276,26 @@ impl fmt::Display for Through {
 impl Error for Through {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&*self.error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_never_answers_is_given_up_also_if_nobody_waits() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let proxy = Proxy { uri, way: Way::Tunnel(None) };
+        let mut connector = Connector::new(Some(proxy), None, None);
+        let connecting = connector.call(Uri::from_static("https://collector.example"));
+        let Ok(connected) = timeout(2 * LONGEST, connecting).await else {
+            panic!("it was still connecting");
+        };
+        let error = connected.err().unwrap();
+        assert_eq!(error.to_string(), "nothing after 30s");
     }
 }
