@@ -340,6 +340,30 @@ fn an_answer_of_more_than_four_mebibytes_is_not_read() {
     let said = sent(&collector, Protocol::HttpProtobuf).unwrap_err();
     assert_eq!(said, "answered 200 OK at a length beyond 4 MiB");
     assert_eq!(collector.requests().len(), 1);
+
+    let collector = Collector::start([Answer::Long(4 * 1024 * 1024)]);
+    assert_eq!(sent(&collector, Protocol::Grpc), Ok(()));
+    let collector = Collector::start([Answer::Long(4 * 1024 * 1024 + 1)]);
+    let said = sent(&collector, Protocol::Grpc).unwrap_err();
+    assert_eq!(said, "answered OK at a length beyond 4 MiB");
+    assert_eq!(collector.requests().len(), 1);
+}
+
+#[test]
+fn what_is_said_of_a_failure_is_not_waited_for_to_its_end() {
+    for (status_code, again) in [(503, true), (429, true), (400, false)] {
+        let status_code = StatusCode::from_u16(status_code).unwrap();
+        let collector = Collector::start([Answer::Endless(status_code)]);
+        let otlp = to(&collector, Protocol::HttpProtobuf);
+        let telemetry = builder(otlp).build().unwrap();
+        spans(&telemetry, 1);
+        let said = telemetry.shutdown(LONG).map_err(|error| error.to_string());
+        assert_eq!(collector.requests().len(), if again { 2 } else { 1 }, "{said:?}");
+        match said {
+            Ok(()) => assert!(again),
+            Err(said) => assert!(said.ends_with("answered 400 Bad Request"), "{said}"),
+        }
+    }
 }
 
 #[test]

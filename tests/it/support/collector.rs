@@ -60,6 +60,8 @@ pub(crate) enum Answer {
     Close,
     /// 200, of which half comes before the connection is closed.
     Half,
+    /// The status, and a body that does not come to its end.
+    Endless(StatusCode),
     /// 200, with this instead of a response of OTLP.
     Body(&'static [u8]),
     /// 200, and so many bytes.
@@ -320,6 +322,11 @@ async fn receive(
             let half: [Result<&[u8], _>; 2] = [Ok(&[10]), Err(std::io::Error::other("cut"))];
             ([(header::CONTENT_LENGTH, "2")], Body::from_stream(stream::iter(half))).into_response()
         }
+        Answer::Endless(status_code) => {
+            let endless = stream::once(async { Ok::<_, std::io::Error>("x") });
+            let endless = stream::StreamExt::chain(endless, stream::pending());
+            (status_code, Body::from_stream(endless)).into_response()
+        }
         Answer::Body(body) => {
             ([(header::CONTENT_TYPE, "application/x-protobuf")], body).into_response()
         }
@@ -335,6 +342,14 @@ fn partial(rejected_spans: i64) -> ExportTraceServiceResponse {
             error_message: "too many of them\u{1b}[2J".to_owned(),
         }),
     }
+}
+
+/// A response of so many bytes.
+fn long(length: usize) -> ExportTraceServiceResponse {
+    // Two fields, each with a byte for what it is and four for its length.
+    let error_message = "x".repeat(length - 10);
+    let partial = ExportTracePartialSuccess { rejected_spans: 0, error_message };
+    ExportTraceServiceResponse { partial_success: Some(partial) }
 }
 
 /// The same over gRPC.
@@ -360,6 +375,7 @@ impl TraceService for Grpc {
                 extensions.get::<Closes>().unwrap().0.notify_one();
                 std::future::pending().await
             }
+            Answer::Long(length) => Ok(long(length).into()),
             Answer::Grpc(code, message, None) => Err(Status::new(code, message)),
             Answer::Grpc(code, message, Some(delay)) => {
                 let details = with_retry_info(code, message, delay);

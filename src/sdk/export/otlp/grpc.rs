@@ -97,6 +97,9 @@ impl Grpc {
             // One that was not sent by anybody has its cause with it.
             Err(status) => match status.source() {
                 Some(error) => Answer::failed(error, &self.connector),
+                None if is_too_long(&status) => {
+                    Answer::Refused("answered OK at a length beyond 4 MiB".to_owned())
+                }
                 None => answered(&status),
             },
         }
@@ -122,6 +125,13 @@ impl Drop for Unanswered<'_> {
             current.client = client(self.grpc.connector.clone(), Version::Http2);
         }
     }
+}
+
+/// Whether tonic has made it of a response that is too long. Its code is one that is tried again for,
+/// when a collector says it.
+fn is_too_long(status: &Status) -> bool {
+    status.code() == Code::OutOfRange
+        && status.message().starts_with("Error, decoded message length too large")
 }
 
 /// Whether it is [worth another try][codes].

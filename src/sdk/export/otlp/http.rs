@@ -11,6 +11,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
+use tokio::time::timeout;
 
 use crate::{
     sdk::export::otlp::{
@@ -27,6 +28,8 @@ use crate::{
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
+/// How long a collector may take to say what it has against a request, once it has its status.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Sends bodies to one URL.
 pub(super) struct Http {
@@ -74,7 +77,14 @@ impl Http {
         };
         let (head, body) = response.into_parts();
         let json = head.headers.get(CONTENT_TYPE).is_some_and(is_json);
-        let body = match Limited::new(body, LONGEST).collect().await {
+        let whole = Limited::new(body, LONGEST).collect();
+        let whole = if head.status.is_success() {
+            whole.await
+        } else {
+            // What is said of a failure is not worth the time for another attempt.
+            timeout(PATIENCE, whole).await.unwrap_or_else(|elapsed| Err(elapsed.into()))
+        };
+        let body = match whole {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
                 return Answer::Refused(format!(
@@ -82,7 +92,7 @@ impl Http {
                     head.status
                 ));
             }
-            // What was said of a failure is not worth another attempt.
+            // Nor is it worth an attempt of its own.
             Err(_) if !head.status.is_success() => Bytes::new(),
             Err(error) => return Answer::failed(&*error, &self.connector),
         };
