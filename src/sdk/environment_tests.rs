@@ -168,7 +168,7 @@ const ROWS: &[Row] = &[
     .other("http://collector:4318/intake"),
     row(
         &["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"],
-        "`http/protobuf`, or `grpc` if that alone is built in; or `http/json`",
+        "`http/protobuf`, whatever is built in; or `http/json`, `grpc`",
         "[`Otlp::with_protocol`](export::Otlp::with_protocol)",
         warned("smoke-signals", DEFAULT),
     )
