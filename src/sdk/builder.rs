@@ -12,7 +12,10 @@ use crate::{
     propagation::Propagator,
     sdk::{
         Limits, ResourceBuilder, Sampler, SamplerBuilder, Telemetry, config_file,
-        describe::{configuration::Configuration, used::Used},
+        describe::{
+            configuration::Configuration,
+            used::{Noting, Used},
+        },
         destination::{self, Destination},
         disabled::{self, Disabled},
         env::Env,
@@ -308,16 +311,12 @@ impl TelemetryBuilder {
             .collect::<Result<Vec<_>, _>>()?;
         let fan_out = FanOut::new(members, tail, &resource);
         let used = Arc::<Used>::default();
-        let handle = Handle {
-            fan_out: Arc::clone(&fan_out),
-            value_length: limits.value_length,
-            used: Arc::clone(&used),
-        };
+        let handle = Handle { fan_out: Arc::clone(&fan_out), value_length: limits.value_length };
         // The SDK looks into the process's environment by itself and logs what it finds wrong
         // there: that has been judged above, or is not the environment that was asked for.
         let provider = with_default(&Dispatch::none(), SdkTracerProvider::builder)
             .with_resource(resource.clone())
-            .with_sampler(decides)
+            .with_sampler(Noting { sampler: decides, used: Arc::clone(&used) })
             .with_span_limits(counts)
             .with_span_processor(handle)
             .build();

@@ -143,11 +143,16 @@ fn a_description_shows_no_secret() {
     let resource = ResourceBuilder::new()
         .with_attribute("db.password", "s3cret")
         .with_attribute("vault-token", pem)
+        .with_attribute("vendor.api.key", "s3cret")
+        .with_attribute("aws.access_key_id", "s3cret")
+        .with_attribute("ssh.private-key", "s3cret")
         .with_attribute("process.command_line", "shop --key s3cret");
     let telemetry = Telemetry::builder()
         .with_environment([
             ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret,s3cret"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://s3cret:s3cret@collector/?s3cret"),
+            // One bad pair, and a warning tells all of them.
+            ("OTEL_RESOURCE_ATTRIBUTES", "team=a,db.password=s3cret,s3cret,api.key=s3cret"),
         ])
         .with_resource(resource)
         .with_otlp(Otlp::new().with_header("x-api-key", "s3cret"))
@@ -184,6 +189,12 @@ fn without_a_layer_and_not_global_it_is_used_by_nobody() {
     assert!(matches!(&hints(&telemetry)[..], [hint] if hint.starts_with(NO_SPAN)));
     drop(tracer.start("span"));
     assert_eq!(hints(&telemetry), [""; 0]);
+
+    // Also one that is not sampled.
+    let sampler = SamplerBuilder::new().with_ratio(1e-9);
+    let unsampled = exporting([]).with_sampler(sampler).build().unwrap();
+    drop(unsampled.tracer_provider().tracer("mine").start("span"));
+    assert_eq!(hints(&unsampled), [""; 0]);
     assert!(
         telemetry.describe().to_string().contains("used           through `tracer_provider()`")
     );

@@ -1,6 +1,17 @@
 //! Who uses a telemetry.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use opentelemetry::{
+    Context, KeyValue, TraceId,
+    trace::{Link, SpanKind},
+};
+use opentelemetry_sdk::trace::{SamplingResult, ShouldSample};
+
+use crate::sdk::Sampler;
 
 /// What has happened to a telemetry since it was built. Nothing is ever taken back.
 #[derive(Debug, Default)]
@@ -49,6 +60,29 @@ impl Used {
         ];
         let used = by.into_iter().filter(|(used, _)| used.load(Ordering::Relaxed));
         used.map(|(_, by)| by).collect()
+    }
+}
+
+/// The sampler, which is asked whenever a span starts, also one that nobody sees because it is not
+/// sampled.
+#[derive(Clone, Debug)]
+pub(crate) struct Noting {
+    pub(crate) sampler: Sampler,
+    pub(crate) used: Arc<Used>,
+}
+
+impl ShouldSample for Noting {
+    fn should_sample(
+        &self,
+        parent_context: Option<&Context>,
+        trace_id: TraceId,
+        name: &str,
+        span_kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        self.used.started();
+        self.sampler.should_sample(parent_context, trace_id, name, span_kind, attributes, links)
     }
 }
 

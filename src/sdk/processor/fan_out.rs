@@ -21,7 +21,6 @@ use opentelemetry_sdk::{
 };
 
 use crate::sdk::{
-    describe::used::Used,
     error::Failure,
     processor::{
         batch::processor::Batch,
@@ -290,12 +289,10 @@ pub(crate) struct Handle {
     pub(crate) fan_out: Arc<FanOut>,
     /// What all of them see has no text that is longer.
     pub(crate) value_length: Option<ValueLength>,
-    pub(crate) used: Arc<Used>,
 }
 
 impl SpanProcessor for Handle {
     fn on_start(&self, span: &mut Span, cx: &Context) {
-        self.used.started();
         // First, since a processor may end the span.
         if let Some(tail) = &self.fan_out.tail {
             self.fan_out.keep(tail.start(span.span_context(), cx.span().span_context()));
