@@ -16,6 +16,10 @@ use crate::sdk::export::{exporter::Loss, otlp::answer::Answer};
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// The most that a collector can ask for. It may have meant milliseconds, or have its clock wrong, and
+/// nobody would ask it again for as long as the process lives.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
+
 /// What became of it after the last attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sent {
@@ -106,11 +110,8 @@ where
             Answer::Hopeless(reason) => return given_up(&reason, 1),
             Answer::Busy { reason, pause } => {
                 wait = backoff.next();
-                // A pause that no clock can show is longer than any deadline.
-                match pause.map(|pause| Instant::now().checked_add(pause)) {
-                    Some(None) => return given_up(&reason, attempts),
-                    Some(Some(until)) => throttle.pause(until, &reason),
-                    None => {}
+                if let Some(pause) = pause {
+                    throttle.pause(Instant::now() + pause.min(LONGEST_PAUSE), &reason);
                 }
                 last = Some(reason);
             }
@@ -310,6 +311,19 @@ mod tests {
         // Its time comes.
         tokio::time::advance(51 * SECOND).await;
         assert_eq!(script.send().await, TAKEN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_over_after_an_hour_whatever_was_asked_for() {
+        for seconds in [7200, 1_000_000_000_000, u64::MAX] {
+            let script = Script::new([busy(Some(Duration::from_secs(seconds))), taken()]);
+            assert_eq!(script.send().await, lost(Loss::GivenUp, "answered 503"));
+            tokio::time::advance(3580 * SECOND).await;
+            let reason = "not sent: another was answered 503";
+            assert_eq!(script.send().await, lost(Loss::GivenUp, reason));
+            tokio::time::advance(20 * SECOND).await;
+            assert_eq!(script.send().await, TAKEN, "{seconds}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

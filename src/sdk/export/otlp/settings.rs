@@ -80,7 +80,7 @@ const AGENT: &str = concat!(
 /// Up to 16 batches are on their way at once. One that meets a collector that is busy, or none, is
 /// sent again until its time is over: after up to 200 ms, then up to twice as much each time, to 5
 /// seconds at most, and never before the collector's `Retry-After` or `RetryInfo`, which all batches
-/// wait for. What [may be sent again][retry] is the specification's to say: HTTP's 429, 502, 503 and
+/// wait for, and which is taken for an hour if it is more. What [may be sent again][retry] is the specification's to say: HTTP's 429, 502, 503 and
 /// 504, gRPC's `UNAVAILABLE` and the like, and a connection that failed. Any other answer is a
 /// refusal, also a redirect, and a connection whose certificate is not believed is not tried again.
 ///
