@@ -567,7 +567,14 @@ proptest! {
             .with_max_export_batch_size(batch_size.min(queue_size))
             .with_max_concurrent_exports(concurrency);
         let queue = queue(&settings);
-        let mut model = Model { queue: Arc::clone(&queue), tickets: vec![], asked: vec![], waits: None, concurrency, stopped: false };
+        let mut model = Model {
+            queue: Arc::clone(&queue),
+            tickets: vec![],
+            asked: vec![],
+            waits: None,
+            concurrency,
+            stopped: false,
+        };
         let mut flushes = Vec::new();
         for op in ops {
             match op {
