@@ -18,7 +18,7 @@ use opentelemetry_sdk::{
     error::{OTelSdkError, OTelSdkResult},
     trace::{SpanData, SpanExporter},
 };
-use tower_telemetry::{Telemetry, sdk::BatchSettings};
+use tower_telemetry::Telemetry;
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
@@ -82,14 +82,12 @@ fn the_first_loss_and_each_recovery_are_one_line_each() {
     let telemetry = Telemetry::builder()
         .with_environment([("", ""); 0])
         .with_span_exporter(exporter)
-        // For as long nothing must have got lost to be well again.
-        .with_batch(BatchSettings::new().with_schedule_delay(Duration::from_millis(1)))
         .build()
         .unwrap();
     let tracer = telemetry.tracer_provider().tracer("test");
     let end = |spans| (0..spans).for_each(|_| drop(tracer.start("span")));
 
-    for _ in 0..3 {
+    for _ in 0..2 {
         fails.store(true, Ordering::Relaxed);
         for _ in 0..20 {
             end(100);
@@ -114,6 +112,14 @@ fn the_first_loss_and_each_recovery_are_one_line_each() {
             "{message}"
         );
     }
-    telemetry.shutdown(LONG).unwrap();
+
+    // Nobody is told by a server that has failed what could not be exported then.
+    fails.store(true, Ordering::Relaxed);
+    end(1);
+    let failed = async { Err::<(), _>(std::io::Error::other("the port is taken")) };
+    tokio_test::block_on(telemetry.shutdown_after(failed, LONG)).unwrap_err();
+    let (level, message) = told.recv_timeout(LONG).unwrap();
+    assert_eq!(level, Level::WARN);
+    assert!(message.starts_with("not all spans were exported: 1 span: "), "{message}");
     assert!(told.try_recv().is_err());
 }

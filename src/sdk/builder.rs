@@ -309,7 +309,7 @@ impl TelemetryBuilder {
             .into_iter()
             .map(|ready| ready.start(batch, &resource))
             .collect::<Result<Vec<_>, _>>()?;
-        let fan_out = FanOut::new(members, tail, &resource);
+        let fan_out = FanOut::new(members, tail);
         let used = Arc::<Used>::default();
         let handle = Handle { fan_out: Arc::clone(&fan_out), value_length: limits.value_length };
         // The SDK looks into the process's environment by itself and logs what it finds wrong

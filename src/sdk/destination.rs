@@ -10,6 +10,7 @@ use opentelemetry_sdk::{
 #[cfg(feature = "console")]
 use crate::sdk::export::ConsoleExporter;
 use crate::{
+    contained::contained,
     error::BuildError,
     sdk::{
         env::Env,
@@ -35,7 +36,7 @@ pub(super) enum Destination {
 
 /// The same, with nothing left that can fail but to start a thread.
 pub(super) enum Ready {
-    Exporter(Settings, Make),
+    Exporter(String, Settings, Make),
     #[cfg(feature = "console")]
     Console(ConsoleExporter),
     Processor(&'static str, Box<dyn SpanProcessor>),
@@ -65,9 +66,9 @@ impl Destination {
                 let otlp = otlp.resolve(env)?;
                 let settings = otlp.describe();
                 let target = otlp.target();
-                Ready::Exporter(settings, Box::new(move |_| target))
+                Ready::Exporter(target.name.clone(), settings, Box::new(move |_| target))
             }
-            Self::Exporter(_, make) => Ready::Exporter(Settings::new(), make),
+            Self::Exporter(name, make) => Ready::Exporter(name.to_owned(), Settings::new(), make),
             #[cfg(feature = "console")]
             Self::Console(console) => Ready::Console(console),
             Self::Processor(name, processor) => Ready::Processor(name, processor),
@@ -78,21 +79,30 @@ impl Destination {
 impl Ready {
     pub(super) fn start(self, batch: Resolved, resource: &Resource) -> Result<Member, BuildError> {
         let (name, settings, stage) = match self {
-            Self::Exporter(settings, make) => {
-                let batch = Batch::start(make(resource), batch, resource)?;
-                (batch.target().name.clone(), settings, Stage::Batch(Box::new(batch)))
+            Self::Exporter(name, settings, make) => {
+                let target = told(&name, || make(resource))?;
+                let batch = Batch::start(target, batch, resource)?;
+                (name, settings, Stage::Batch(Box::new(batch)))
             }
             #[cfg(feature = "console")]
-            Self::Console(console) => {
+            Self::Console(mut console) => {
+                SpanProcessor::set_resource(&mut console, resource);
                 let name = type_name::<ConsoleExporter>().to_owned();
                 (name, Settings::new(), Stage::Console(console))
             }
-            Self::Processor(name, processor) => {
+            Self::Processor(name, mut processor) => {
+                told(name, || processor.set_resource(resource))?;
                 (name.to_owned(), Settings::new(), Stage::Foreign(processor))
             }
         };
-        Ok(Member { name, settings, stage })
+        Ok(Member::new(name, settings, stage))
     }
+}
+
+/// Tells what is the user's of the resource.
+fn told<T>(name: &str, tell: impl FnOnce() -> T) -> Result<T, BuildError> {
+    contained(tell)
+        .ok_or_else(|| BuildError::new("destination", name, "panicked when told of the resource"))
 }
 
 impl fmt::Debug for Destination {

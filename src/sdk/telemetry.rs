@@ -18,6 +18,7 @@ use tracing::warn;
 #[cfg(feature = "metrics")]
 use crate::sdk::self_metrics;
 use crate::{
+    contained::contained,
     error::Warning,
     instrumentation::Instrumentation,
     propagation::Propagator,
@@ -41,6 +42,10 @@ use crate::{
 ///
 /// Call [`shutdown`](Self::shutdown) before the program ends: spans wait in a queue for up to 5
 /// seconds, and what waits there when the process exits is lost.
+///
+/// A process that is forked from one with a telemetry exports its own spans, over connections of its
+/// own, and counts them from zero. Fork when no other thread flushes or shuts down: what that thread
+/// holds is held in the child for good.
 ///
 /// ```
 /// use std::time::Duration;
@@ -278,7 +283,8 @@ impl Telemetry {
     /// thread; what that runtime has to do meanwhile waits. In async code
     /// [`shutdown_after`](Self::shutdown_after) does not make it wait.
     ///
-    /// Spans that end later are lost, and [counted](crate::sdk::ExporterHealth::after_shutdown).
+    /// Spans that end later are lost, and [counted](crate::sdk::ExporterHealth::after_shutdown); no
+    /// log tells of them.
     /// A second call waits for the first, as long as its own timeout lets it, and then has nothing
     /// left to do and to tell.
     ///
@@ -330,9 +336,7 @@ impl Telemetry {
             (Ok(served), Ok(())) => Ok(served),
             (Ok(_), Err(lost)) => Err(ServeError::Export(lost)),
             (Err(error), exported) => {
-                if let Err(lost) = exported {
-                    warn!(target: env!("CARGO_PKG_NAME"), "{lost}");
-                }
+                log(exported);
                 Err(ServeError::Server(error))
             }
         }
@@ -358,11 +362,15 @@ impl Telemetry {
 /// lets go of it they are shut down, within another 5 seconds.
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        let failures = self.fan_out.flush(AT_DROP);
-        if let Err(lost) = ExportError::check(failures) {
-            // There is nobody else to tell.
-            warn!(target: env!("CARGO_PKG_NAME"), "{lost}");
-        }
+        log(ExportError::check(self.fan_out.flush(AT_DROP)));
+    }
+}
+
+/// There is nobody else to tell. Whoever writes the log may panic, which is not to be theirs who let
+/// go of a telemetry.
+fn log(exported: Result<(), ExportError>) {
+    if let Err(lost) = exported {
+        contained(|| warn!(target: env!("CARGO_PKG_NAME"), "{lost}"));
     }
 }
 

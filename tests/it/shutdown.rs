@@ -20,12 +20,12 @@ use opentelemetry::{
 };
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::{
-    error::OTelSdkResult,
-    trace::{SpanData, SpanExporter},
+    error::{OTelSdkError, OTelSdkResult},
+    trace::{Span, SpanData, SpanExporter, SpanProcessor},
 };
 use tokio::{net::TcpListener, runtime, sync::oneshot};
 use tower_telemetry::{
-    Telemetry, TraceLayer,
+    BuildError, Telemetry, TraceLayer,
     sdk::{BatchSettings, ServeError, export::Otlp},
 };
 
@@ -353,7 +353,7 @@ fn what_ends_after_the_shutdown_is_counted_and_its_context_is_whole() {
     drop(span);
     let health = telemetry.health();
     let exporter = health.exporters().next().unwrap();
-    assert_eq!((exporter.ended(), exporter.after_shutdown()), (1, 1));
+    assert_eq!((exporter.ended(), exporter.after_shutdown(), exporter.dropped()), (1, 1, 1));
     assert!(
         health
             .to_string()
@@ -492,4 +492,153 @@ fn dropping_a_telemetry_whose_shutdown_nobody_waits_for_waits_for_it() {
     drops.recv_timeout(LONG).unwrap();
     dropping.join().unwrap();
     drop(provider);
+}
+
+/// A processor that counts what it is asked, and blocks where it is told to.
+#[derive(Debug, Default)]
+struct Counted {
+    ended: Arc<AtomicUsize>,
+    flushed: Arc<AtomicUsize>,
+    go: Option<Mutex<mpsc::Receiver<()>>>,
+    panics: bool,
+}
+
+impl SpanProcessor for Counted {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, _: SpanData) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.flushed.fetch_add(1, Ordering::Relaxed);
+        if let Some(go) = &self.go {
+            go.lock().unwrap().recv().unwrap();
+        }
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn set_resource(&mut self, _: &opentelemetry_sdk::Resource) {
+        assert!(!self.panics, "it panics, as it was told to");
+    }
+}
+
+fn handed_to(processor: Counted) -> Result<Telemetry, BuildError> {
+    Telemetry::builder().with_environment([("", ""); 0]).with_span_processor(processor).build()
+}
+
+#[test]
+fn a_processor_is_left_alone_after_the_shutdown() {
+    let processor = Counted::default();
+    let ended = Arc::clone(&processor.ended);
+    let telemetry = handed_to(processor).unwrap();
+    end(&telemetry, 1);
+    telemetry.shutdown(LONG).unwrap();
+    end(&telemetry, 1);
+    assert_eq!(ended.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_processor_that_hangs_in_a_flush_is_not_asked_for_another() {
+    let (go, gone) = mpsc::channel();
+    let processor = Counted { go: Some(Mutex::new(gone)), ..Counted::default() };
+    let flushed = Arc::clone(&processor.flushed);
+    let telemetry = handed_to(processor).unwrap();
+    let flush = || telemetry.force_flush(Duration::from_millis(20)).unwrap_err();
+    assert!(flush().to_string().contains("Counted: not done within 20ms"));
+    for _ in 0..3 {
+        let error = flush();
+        assert!(error.is_timeout());
+        assert!(error.to_string().contains("Counted: still at work on what it was"), "{error}");
+    }
+    assert_eq!(flushed.load(Ordering::Relaxed), 1);
+    // A shutdown waits for its turn.
+    go.send(()).unwrap();
+    telemetry.shutdown(LONG).unwrap();
+}
+
+#[test]
+fn what_panics_when_it_is_told_of_the_resource_is_an_error_that_names_it() {
+    #[derive(Debug)]
+    struct Untold;
+
+    impl SpanExporter for Untold {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn set_resource(&mut self, _: &opentelemetry_sdk::Resource) {
+            panic!("it panics, as it was told to");
+        }
+    }
+
+    let exporter =
+        Telemetry::builder().with_environment([("", ""); 0]).with_span_exporter(Untold).build();
+    let processor = handed_to(Counted { panics: true, ..Counted::default() });
+    for (error, name) in [(exporter, "::Untold"), (processor, "::Counted")] {
+        let error = error.unwrap_err();
+        assert_eq!(error.setting(), "destination");
+        assert!(error.value().ends_with(name), "{error}");
+        assert!(error.to_string().contains("panicked when told of the resource"), "{error}");
+    }
+}
+
+#[test]
+fn the_deadline_is_one_for_all() {
+    #[derive(Debug)]
+    struct Never;
+
+    impl SpanExporter for Never {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            pending().await
+        }
+    }
+
+    let telemetry = Telemetry::builder()
+        .with_environment([("", ""); 0])
+        .with_span_exporter(Never)
+        .with_span_exporter(Never)
+        .with_span_exporter(Never)
+        .build()
+        .unwrap();
+    end(&telemetry, 1);
+    let timeout = Duration::from_secs(2);
+    let started = Instant::now();
+    assert!(telemetry.force_flush(timeout).unwrap_err().is_timeout());
+    assert!(started.elapsed() >= timeout && started.elapsed() < timeout * 2);
+    let started = Instant::now();
+    let error = telemetry.shutdown(timeout).unwrap_err();
+    assert!(started.elapsed() >= timeout && started.elapsed() < timeout * 2);
+    assert_eq!(error.failed_spans(), 3, "{error}");
+}
+
+#[test]
+fn an_exporter_that_says_that_it_ran_out_of_time_is_taken_at_its_word() {
+    #[derive(Debug)]
+    struct Late;
+
+    impl SpanExporter for Late {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            Err(OTelSdkError::Timeout(Duration::from_secs(3)))
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            Err(OTelSdkError::AlreadyShutdown)
+        }
+    }
+
+    let telemetry = exported_by(Late, BatchSettings::new());
+    end(&telemetry, 2);
+    telemetry.force_flush(LONG).unwrap_err();
+    let health = telemetry.health();
+    let exporter = health.exporters().next().unwrap();
+    assert_eq!((exporter.timed_out(), exporter.failed(), exporter.dropped()), (2, 2, 0));
+    let reasons: Vec<&str> = exporter.reasons().collect();
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
+    // That it has been shut down already is what was wanted.
+    telemetry.shutdown(LONG).unwrap();
 }

@@ -68,14 +68,7 @@ enum Shutdown {
 }
 
 impl FanOut {
-    pub(crate) fn new(
-        mut members: Vec<Member>,
-        tail: Option<Holder>,
-        resource: &Resource,
-    ) -> Arc<Self> {
-        for member in &mut members {
-            member.set_resource(resource);
-        }
+    pub(crate) fn new(members: Vec<Member>, tail: Option<Holder>) -> Arc<Self> {
         Arc::new(Self {
             members,
             tail,
@@ -215,6 +208,16 @@ impl FanOut {
         // Spans that end now are too late for them.
         self.closed.fetch_or(job == Job::Shutdown, Ordering::Relaxed);
 
+        let mut failures = Vec::new();
+        // A shutdown waits for its turn: it is the last that is asked.
+        waiting.retain(|&at| {
+            let member = &self.members[at];
+            let is_asked = job == Job::Shutdown || !member.is_at_work();
+            if !is_asked {
+                failures.push(member.report_at_work());
+            }
+            is_asked
+        });
         let left = deadline.saturating_duration_since(Instant::now());
         let released = Arc::new(released);
         let (done, results) = mpsc::channel();
@@ -236,7 +239,6 @@ impl FanOut {
         }
         drop(done);
 
-        let mut failures = Vec::new();
         while !waiting.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok((at, result)) = results.recv_timeout(left) else {

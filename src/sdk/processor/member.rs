@@ -1,10 +1,12 @@
 //! One place that spans go to, and what it does with them.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex, PoisonError, TryLockError},
+    time::{Duration, Instant},
+};
 
 use opentelemetry::Context;
 use opentelemetry_sdk::{
-    Resource,
     error::{OTelSdkError, OTelSdkResult},
     trace::{Span, SpanData, SpanProcessor},
 };
@@ -26,6 +28,8 @@ pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) settings: Settings,
     pub(crate) stage: Stage,
+    /// Held by the thread on which it does a job.
+    at_work: Mutex<()>,
 }
 
 /// What is to be said of its settings, without secrets.
@@ -51,14 +55,8 @@ pub(super) enum Job {
 }
 
 impl Member {
-    pub(super) fn set_resource(&mut self, resource: &Resource) {
-        match &mut self.stage {
-            Stage::Foreign(processor) => processor.set_resource(resource),
-            // It has been told when it was started.
-            Stage::Batch(_) => {}
-            #[cfg(feature = "console")]
-            Stage::Console(console) => SpanProcessor::set_resource(console, resource),
-        }
+    pub(crate) fn new(name: String, settings: Settings, stage: Stage) -> Self {
+        Self { name, settings, stage, at_work: Mutex::default() }
     }
 
     /// Whether it is not ours, and may do anything with a span that starts.
@@ -117,8 +115,15 @@ impl Member {
         }
     }
 
+    /// Whether it is still at a job that was not waited for. To ask it for another flush would be
+    /// one more thread that waits.
+    pub(super) fn is_at_work(&self) -> bool {
+        matches!(self.at_work.try_lock(), Err(TryLockError::WouldBlock))
+    }
+
     /// Does the job, which may take longer than it should.
     pub(super) fn does(&self, job: Job, timeout: Duration) -> Result<(), OTelSdkError> {
+        let _at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
         let does = || match (self.blocking(), job) {
             (None, _) => Ok(()),
             (Some(processor), Job::Flush) => processor.force_flush(),
@@ -137,6 +142,10 @@ impl Member {
             }
             Err(error) => Some(self.failure(0, false, &plain(&error))),
         }
+    }
+
+    pub(super) fn report_at_work(&self) -> Failure {
+        self.failure(0, true, "still at work on what it was asked for before")
     }
 
     /// Waits for a queue's job until the deadline, and says what of its spans did not make it.

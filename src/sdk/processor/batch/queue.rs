@@ -336,7 +336,7 @@ impl Queue {
         state.counts.exported += exported;
         state.leave(self.concurrency);
         drop(state);
-        self.progress.notify_all();
+        // Who waits for a flush is told by the worker.
         self.wake.notify_one();
     }
 
@@ -375,7 +375,12 @@ impl State {
         if self.filling.is_empty() {
             return false;
         }
-        self.ready.push_back(mem::take(&mut self.filling));
+        let mut batch = mem::take(&mut self.filling);
+        // One span is not to take the room of a whole batch.
+        if batch.len() < batch.capacity() / 2 {
+            batch.shrink_to_fit();
+        }
+        self.ready.push_back(batch);
         self.leave(concurrency);
         true
     }

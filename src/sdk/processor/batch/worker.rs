@@ -23,6 +23,9 @@ use crate::{
     },
 };
 
+/// For how long nothing must have got lost to be well again. It bounds how often that is logged.
+const QUIET: Duration = Duration::from_secs(5);
+
 /// Runs until the queue is shut down.
 pub(super) async fn run(
     queue: &Arc<Queue>,
@@ -30,7 +33,7 @@ pub(super) async fn run(
     settings: Resolved,
     name: &str,
 ) {
-    let mut alarm = Alarm::new(settings.delay);
+    let mut alarm = Alarm::new(QUIET);
     // When what waits is to be exported, however little it is.
     let mut tick = None;
     loop {
