@@ -45,7 +45,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
+/// Prints a table, and fails if spans were lost that are not to be: at 25 ms under full load and at
+/// 100 ms under half of that. The ratios are for people, since clocks are noisy.
 fn compare(seconds: u64, rounds: usize) -> Result<(), Box<dyn Error>> {
+    let mut lost = Vec::new();
     println!(
         "{:<22} {:<9} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>7} {:>7}",
         "collector, load",
@@ -75,6 +78,9 @@ fn compare(seconds: u64, rounds: usize) -> Result<(), Box<dyn Error>> {
         let case = format!("{delay} ms, {load}");
         ours.print(&case, "this");
         theirs.print(&case, "SDK's");
+        if delay > 0 && ours.received < ours.ended {
+            lost.push(case);
+        }
         println!(
             "{:<22} {:<9} {:>8.3} {:>8.3} {:>8.3} {:>8.3}",
             "",
@@ -85,7 +91,11 @@ fn compare(seconds: u64, rounds: usize) -> Result<(), Box<dyn Error>> {
             ours.cpu / theirs.cpu,
         );
     }
-    Ok(())
+    if lost.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("spans were lost: {}", lost.join("; ")).into())
+    }
 }
 
 fn round(
