@@ -10,7 +10,7 @@ use std::{
 };
 
 use http::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::{
     client::legacy::connect::{
         Connected, Connection, HttpConnector,
@@ -195,6 +195,8 @@ pub(super) struct Stream {
     /// Whether there is a proxy at the other end, which wants to know whom a request is for.
     forwards: bool,
     alert: Option<Alert>,
+    /// Why nothing more can be written.
+    hung_up: Option<io::Error>,
 }
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -203,7 +205,49 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 impl Stream {
     fn new(io: impl Io + 'static) -> Self {
-        Self { io: TokioIo::new(Box::new(io)), forwards: false, alert: None }
+        Self { io: TokioIo::new(Box::new(io)), forwards: false, alert: None, hung_up: None }
+    }
+
+    fn note(&self, error: &io::Error) {
+        if let Some(alert) = &self.alert
+            && let Some(said) = error.get_ref().and_then(|error| error.downcast_ref())
+        {
+            let said: &rustls::Error = said;
+            *alert.lock().unwrap_or_else(PoisonError::into_inner) = Some(said.clone());
+        }
+    }
+
+    /// Writes. Who has hung up may have said why just before, and nobody would read that any more
+    /// once a write has failed: so it fails when all has been read.
+    fn write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut TokioIo<Box<dyn Io>>>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let error = match self.hung_up.take() {
+            Some(error) => error,
+            None => match write(Pin::new(&mut self.io), cx) {
+                Poll::Ready(Err(error)) if self.alert.is_some() => error,
+                written => return written,
+            },
+        };
+        loop {
+            let mut rest = [0; 256];
+            let mut rest = ReadBuf::new(&mut rest);
+            match Pin::new(&mut self.io).poll_read(cx, rest.unfilled()) {
+                Poll::Pending => {
+                    self.hung_up = Some(error);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(())) if !rest.filled().is_empty() => {}
+                Poll::Ready(read) => {
+                    if let Err(said) = read {
+                        self.note(&said);
+                    }
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
     }
 }
 
@@ -220,11 +264,8 @@ impl Read for Stream {
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let read = ready!(Pin::new(&mut self.io).poll_read(cx, buffer));
-        if let (Err(error), Some(alert)) = (&read, &self.alert)
-            && let Some(said) = error.get_ref().and_then(|error| error.downcast_ref())
-        {
-            let said: &rustls::Error = said;
-            *alert.lock().unwrap_or_else(PoisonError::into_inner) = Some(said.clone());
+        if let Err(error) = &read {
+            self.note(error);
         }
         Poll::Ready(read)
     }
@@ -236,11 +277,11 @@ impl Write for Stream {
         cx: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buffer)
+        self.write(cx, |io, cx| io.poll_write(cx, buffer))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        self.write(cx, |io, cx| io.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -256,7 +297,7 @@ impl Write for Stream {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, buffers)
+        self.write(cx, |io, cx| io.poll_write_vectored(cx, buffers))
     }
 }
 
