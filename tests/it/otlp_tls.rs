@@ -182,6 +182,8 @@ fn a_file_that_cannot_be_used_is_an_error_that_names_variable_and_path() {
     let none = Kept::new("bad-none", "nothing");
     for (variables, variable, path, reason) in [
         (vec![(CA, "/nowhere/ca.pem")], CA, "/nowhere/ca.pem", "cannot be read: No such file"),
+        // It would be read for ever.
+        (vec![(CA, "/dev/zero")], CA, "/dev/zero", "cannot be read: it is no file of a PEM's size"),
         (vec![(CA, none.path())], CA, none.path(), "has no certificate"),
         (vec![(CERTIFICATE, certificate.path())], CERTIFICATE, certificate.path(), "set OTEL"),
         (vec![(KEY, key.path())], KEY, key.path(), "needs its certificate"),

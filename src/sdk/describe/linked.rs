@@ -18,6 +18,9 @@ const MOST: u64 = 256 << 20;
 /// As much as is read at once. Most of what is looked at lies between two separators in it.
 const BUFFER: usize = 1 << 18;
 
+/// As much as may be between two separators.
+const LONGEST_PART: u64 = 4096;
+
 /// A crate, and one of its versions.
 type Found = BTreeSet<(&'static str, String)>;
 
@@ -49,7 +52,12 @@ fn found(program: impl Read) -> Found {
     let mut found = Found::new();
     let mut folder = Vec::new();
     let mut part = Vec::new();
-    while program.read_until(MAIN_SEPARATOR as u8, &mut part).is_ok_and(|read| read > 0) {
+    // A folder's name is short: what is longer is read as several, and found to be none.
+    while (&mut program)
+        .take(LONGEST_PART)
+        .read_until(MAIN_SEPARATOR as u8, &mut part)
+        .is_ok_and(|read| read > 0)
+    {
         if part.strip_suffix(&[MAIN_SEPARATOR as u8]) == Some(b"src")
             && let Some(package) = package(&folder)
         {

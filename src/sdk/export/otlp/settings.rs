@@ -157,7 +157,8 @@ impl Otlp {
     }
 
     /// Sends a header along, an API key for one. It wins over one of the same name in
-    /// `OTEL_EXPORTER_OTLP_HEADERS`.
+    /// `OTEL_EXPORTER_OTLP_HEADERS`. What that variable has goes to every OTLP exporter of the
+    /// process: a key that is one vendor's alone is better said here.
     ///
     /// What no HTTP header can hold, and a header that describes the message itself, such as
     /// `Content-Type`, is an error of

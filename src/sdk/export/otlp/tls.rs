@@ -1,6 +1,6 @@
 //! TLS: which certificates are believed, and which one is shown.
 
-use std::{fs, sync::Arc};
+use std::{fs, io, sync::Arc};
 
 use http::Uri;
 use tokio_rustls::rustls::{
@@ -143,7 +143,7 @@ impl Pem {
                 let reason = "is a PEM; it must be the path of one";
                 return Err(BuildError::new(variable, "REDACTED", reason));
             }
-            return match fs::read(&path) {
+            return match read(&path) {
                 Ok(text) => Ok(Some(Self { setting: variable, path, text })),
                 Err(error) => {
                     let reason = format!("cannot be read: {error}; it must be a file in PEM");
@@ -263,3 +263,14 @@ impl rustls::client::ResolvesClientCert for NoCertificate {
         false
     }
 }
+/// A file, and not what never ends.
+fn read(path: &str) -> io::Result<Vec<u8>> {
+    let file = fs::metadata(path)?;
+    if !file.is_file() || file.len() > MOST {
+        return Err(io::Error::other("it is no file of a PEM's size"));
+    }
+    fs::read(path)
+}
+
+/// More than any bundle of certificates takes.
+const MOST: u64 = 16 * 1024 * 1024;
