@@ -14,6 +14,9 @@ use crate::sdk::{
 /// What became of the spans that have ended so far, exporter by exporter. From
 /// [`Telemetry::health`](crate::Telemetry::health).
 ///
+/// The first loss is a warning in the log, and that nothing has got lost for 5 seconds and exports go
+/// through again is one line more; what is lost in between is only counted here.
+///
 /// What goes to the [console](crate::TelemetryBuilder::with_console) or to a
 /// [processor](crate::TelemetryBuilder::with_span_processor) of your own is not counted.
 ///

@@ -26,9 +26,7 @@ use crate::{
     scope::scope,
     sdk::{
         Description, ExportError, Health, Sampler, ServeError, TelemetryBuilder,
-        describe::{configuration::Configuration, used::Used},
-        disabled::NoTracer,
-        processor::fan_out::FanOut,
+        describe::configuration::Configuration, disabled::NoTracer, processor::fan_out::FanOut,
         tail::TailSamplingCounts,
     },
     tracer::{Known, StartSpan, Started, TracerSource, Unstarted, started},
@@ -391,15 +389,14 @@ impl fmt::Debug for Telemetry {
 
 impl From<&Telemetry> for Providers {
     fn from(telemetry: &Telemetry) -> Self {
-        let used = Arc::clone(&telemetry.configuration.used);
-        used.by_a_layer();
+        telemetry.configuration.used.by_a_layer();
         let tracer: Arc<dyn StartSpan> = if telemetry.configuration.disabled.is_some() {
             Arc::new(NoTracer)
         } else {
             let tracer = telemetry.provider.tracer_with_scope(scope());
             let sampler = telemetry.sampler.clone();
             let observed = telemetry.fan_out.has_foreign();
-            Arc::new(KnownTracer { tracer, sampler, observed, used })
+            Arc::new(KnownTracer { tracer, sampler, observed })
         };
         Self {
             tracer: TracerSource::Given {
@@ -422,7 +419,6 @@ struct KnownTracer {
     sampler: Sampler,
     /// Whether a processor that is not ours sees spans start.
     observed: bool,
-    used: Arc<Used>,
 }
 
 impl StartSpan for KnownTracer {
@@ -433,7 +429,6 @@ impl StartSpan for KnownTracer {
         known: Known,
         request: &mut dyn Unstarted<'_>,
     ) -> Started {
-        self.used.started();
         let kind = builder.span_kind.as_ref().unwrap_or(&SpanKind::Internal);
         let head = || request.head();
         let foreseen = self.sampler.foresee(parent_cx, kind, self.observed, head);

@@ -1,6 +1,6 @@
 //! `BatchSettings`: how many spans wait, for how long, and how many exports run at once.
 
-use std::{fmt::Display, time::Duration};
+use std::time::Duration;
 
 use crate::{error::BuildError, sdk::env::Env};
 
@@ -180,9 +180,9 @@ fn within(
     setting: &'static str,
     value: usize,
     least: usize,
-    most: impl Into<usize> + Display + Copy,
+    most: usize,
 ) -> Result<usize, BuildError> {
-    if (least..=most.into()).contains(&value) {
+    if (least..=most).contains(&value) {
         return Ok(value);
     }
     Err(BuildError::new(setting, value, format!("must be from {least} to {most}")))
