@@ -60,7 +60,7 @@
 //! | `otlp-json` | the same with JSON (turns on `otlp-http`) | no |
 //! | `otlp-grpc` | [`Otlp`](sdk::export::Otlp): export over OTLP/gRPC (turns on `sdk`) | no |
 //! | `gzip`, `zstd` | [`Compression`](sdk::export::Compression) for each of these | no |
-//! | `metrics` | [`Telemetry::register_metrics`]: the exporters' health as metrics | no |
+//! | `metrics` | `Telemetry` with metrics, the exporters' health among them (turns on `sdk`) | no |
 //! | `sdk` | [`Telemetry`] and its builders | through `otlp-http` |
 //! | `console` | `ConsoleExporter`: traces as trees on a terminal (turns on `sdk`) | no |
 //! | `grpc-descriptors` | [`GrpcMethods`] from descriptor sets | no |
@@ -92,6 +92,7 @@ mod contained;
 mod error;
 mod instrumentation;
 mod intern;
+mod meter;
 mod providers;
 mod scope;
 mod text;

@@ -1,17 +1,19 @@
-//! What a layer takes from the outside: a tracer and a propagator, given or global.
+//! What a layer takes from the outside: a tracer, a meter and a propagator, given or global.
 
 use opentelemetry::{
+    metrics::MeterProvider,
     propagation::TextMapPropagator,
     trace::{Tracer, TracerProvider},
 };
 
 use crate::{
-    error::Warning, instrumentation::Instrumentation, propagation::Propagator, tracer::TracerSource,
+    error::Warning, instrumentation::Instrumentation, meter::MeterSource, propagation::Propagator,
+    tracer::TracerSource,
 };
 
-/// The tracer provider and the propagator that a layer works with.
+/// The tracer provider, the meter provider and the propagator that a layer works with.
 ///
-/// By default both are the global ones, looked up when the layer serves and not when it is built,
+/// By default they are the global ones, looked up when the layer serves and not when it is built,
 /// so that the order of set-up does not matter. A `Telemetry` turns into one with its own parts;
 /// so does anything else that implements `Into<Providers>`, which is how a set-up of your own can
 /// be handed to `with_telemetry`:
@@ -40,14 +42,16 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Providers {
     pub(crate) tracer: TracerSource,
+    pub(crate) meter: MeterSource,
     pub(crate) propagator: Propagator,
     pub(crate) instrumentation: Instrumentation,
     pub(crate) warnings: Vec<Warning>,
 }
 
 impl Providers {
-    /// The global tracer provider and the global propagator, looked up when a request comes. The
-    /// first tracer provider that is found to make spans is kept.
+    /// The global tracer provider, meter provider and propagator, looked up when a request comes. The
+    /// first tracer provider that is found to make spans is kept; for another meter provider it is
+    /// looked once a second.
     ///
     /// What the environment says of layers is read now: which methods are known, which headers are
     /// recorded. The docs of [both](crate::server#environment)
@@ -56,6 +60,7 @@ impl Providers {
         let (instrumentation, warnings) = Instrumentation::of_process();
         Self {
             tracer: TracerSource::global(),
+            meter: MeterSource::Global,
             propagator: Propagator::global(),
             instrumentation,
             warnings,
@@ -83,6 +88,16 @@ impl Providers {
         <P::Tracer as Tracer>::Span: Send + Sync + 'static,
     {
         self.tracer = TracerSource::from_provider(provider);
+        self
+    }
+
+    /// Measures with `provider`, where a layer [measures](crate::TraceLayer::with_metrics). Default: the
+    /// global meter provider.
+    pub fn with_meter_provider<P>(mut self, provider: &P) -> Self
+    where
+        P: MeterProvider + ?Sized,
+    {
+        self.meter = MeterSource::from_provider(provider);
         self
     }
 

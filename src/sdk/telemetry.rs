@@ -21,6 +21,7 @@ use crate::{
     contained::contained,
     error::Warning,
     instrumentation::Instrumentation,
+    meter::MeterSource,
     propagation::Propagator,
     providers::Providers,
     scope::scope,
@@ -404,6 +405,7 @@ impl From<&Telemetry> for Providers {
                 // The SDK's ids are random.
                 known: Known { has_random_ids: true, follows_parents: false },
             },
+            meter: MeterSource::Global,
             propagator: telemetry.propagator.clone(),
             instrumentation: telemetry.instrumentation.clone(),
             // They are the telemetry's, which has logged them.
