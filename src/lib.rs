@@ -105,16 +105,17 @@ pub mod sdk;
 #[cfg(feature = "sdk")]
 pub use self::sdk::{ExportError, ResourceBuilder, SamplerBuilder, Telemetry, TelemetryBuilder};
 pub use self::{
-    client::{ClientTraceLayer, PropagationLayer},
+    client::{ClientMetricsLayer, ClientTraceLayer, PropagationLayer},
     error::{BuildError, Warning},
     exchange::{
         capture::HeaderSelector,
         grpc::{methods::GrpcMethods, settings::Grpc},
+        metrics::settings::Metrics,
         redaction::Redaction,
     },
     providers::Providers,
     scope::SCHEMA_URL,
-    server::{RouteLayer, TraceLayer},
+    server::{MetricsLayer, RouteLayer, TraceLayer},
 };
 
 // The README's example is a test.

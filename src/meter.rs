@@ -1,5 +1,4 @@
 //! Instruments, on whichever meter there is.
-#![allow(dead_code, reason = "the layers' metrics come next")]
 
 use std::{
     fmt,

@@ -10,6 +10,7 @@ use crate::{
         filter::Filter,
         given::Given,
         grpc::settings::Grpc,
+        metrics::{measuring::Measuring, settings::Metrics},
         naming::Naming,
         outcome::Side,
         settings::Settings,
@@ -34,6 +35,11 @@ pub(super) struct Config {
     pub(super) known_methods: KnownMethods,
     pub(super) request_headers: CapturedHeaders,
     pub(super) exchange: Arc<Settings>,
+    /// Whether there are to be spans, and headers.
+    pub(super) traces: bool,
+    /// If there are to be metrics.
+    pub(super) measuring: Option<Measuring>,
+    metrics: Option<Arc<Metrics>>,
     /// What the code says, which comes before the environment.
     given: Given,
 }
@@ -57,6 +63,18 @@ impl Config {
         self.resolve();
     }
 
+    pub(super) fn measure(&mut self, metrics: Metrics) {
+        self.metrics = Some(Arc::new(metrics));
+        self.resolve();
+    }
+
+    /// From here on there are metrics alone.
+    pub(super) fn stop_tracing(&mut self) {
+        self.traces = false;
+        self.metrics.get_or_insert_default();
+        self.resolve();
+    }
+
     pub(super) fn provide(&mut self, providers: Providers) {
         self.providers = providers;
         self.resolve();
@@ -69,6 +87,9 @@ impl Config {
     }
 
     fn resolve(&mut self) {
+        let meter = &self.providers.meter;
+        let measuring = |metrics| Measuring::new(Side::Client, metrics, meter);
+        self.measuring = self.metrics.as_ref().map(measuring);
         let chosen = self.given.or(&self.providers.instrumentation.client);
         self.known_methods = chosen.known_methods;
         self.request_headers = chosen.request_headers;
@@ -95,6 +116,9 @@ impl Default for Config {
             known_methods: KnownMethods::default(),
             request_headers: CapturedHeaders::new(HeaderSelector::none(), keys::REQUEST_HEADER),
             exchange: Arc::new(Settings::new(Side::Client)),
+            traces: true,
+            measuring: None,
+            metrics: None,
             given: Given::default(),
         };
         config.resolve();

@@ -1,6 +1,6 @@
 //! The description: what a span says of its request and its response.
 
-use std::{borrow::Cow, mem, net::SocketAddr};
+use std::{borrow::Cow, mem, net::SocketAddr, sync::Arc};
 
 use http::{Version, header};
 use opentelemetry::{Context, Key, KeyValue, trace::SpanRef};
@@ -10,10 +10,16 @@ use crate::{
     exchange::{
         attributes::{Server, push_server},
         begin::Describe,
-        grpc::call::{Call, convention},
+        grpc::call::Call,
         guard::Guard,
         http::HttpRequest,
-        live::{Kind, Known},
+        kind::Kind,
+        metrics::{
+            instruments::Instruments,
+            measured::{Facts, Measured},
+        },
+        outcome::Side,
+        recorded::Recorded,
         told::{Route, RouteSource},
     },
     intern,
@@ -27,49 +33,50 @@ const ROOM: usize = 8;
 pub(super) struct Description<'a, 'r, R> {
     config: &'a Config,
     seen: &'a Seen<'r, R>,
-    method: Folded,
-    /// The call that it is, if it is one.
-    call: Option<Call>,
+    kind: Kind,
+    resend_count: Option<u32>,
     name: Cow<'static, str>,
     attributes: Vec<KeyValue>,
     hook_keys: Vec<Key>,
 }
 
 impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
-    /// What a sampler may look at.
-    pub(super) fn before_start(
+    pub(super) fn new(
         config: &'a Config,
         seen: &'a Seen<'r, R>,
         resend_count: Option<u32>,
-        cx: &Context,
     ) -> Self {
-        let method = config.known_methods.fold(seen.request.method());
         let call = Call::of(seen.request.headers(), || seen.path(), &config.exchange);
-        let named = config.span_name.as_ref().and_then(|name| name.of(&seen.head()));
-        let name = named.unwrap_or_else(|| match &call {
-            Some(call) => call.span_name(),
-            None => method.span_name(seen.template()),
-        });
-        let convention = convention(call.as_ref());
-        let mut description = Self {
+        Self {
             config,
             seen,
-            method,
-            call,
-            name,
+            kind: call.map_or_else(|| Kind::Http(plain(config, seen)), Kind::Grpc),
+            resend_count,
+            name: Cow::Borrowed(""),
             attributes: Vec::new(),
             hook_keys: Vec::new(),
-        };
-        let server = description.call.is_some().then(|| description.channel()).flatten();
-        description.attributes = match &mut description.call {
-            Some(call) => call.attributes(server, seen.request.headers(), &config.exchange, ROOM),
-            None => description.gathered(resend_count),
-        };
-        let list = &mut description.attributes;
-        let others = config.exchange.baggage_keys.capture(cx, list);
-        let hooks = &config.exchange.hooks;
-        description.hook_keys = hooks.request(|| seen.head(), list, convention, others);
-        description
+        }
+    }
+
+    /// What a sampler may look at.
+    fn gathered(&mut self) -> Vec<KeyValue> {
+        let server = self.asked();
+        let headers = self.seen.request.headers();
+        match &mut self.kind {
+            Kind::Grpc(call) => call.attributes(server, headers, &self.config.exchange, ROOM),
+            Kind::Http(request) => {
+                let method = request.method.clone();
+                self.of_http(&method, server)
+            }
+        }
+    }
+
+    /// The server that is asked.
+    fn asked(&self) -> Option<Server> {
+        match self.kind {
+            Kind::Http(_) => self.server(),
+            Kind::Grpc(_) => self.channel(),
+        }
     }
 
     /// The server of a call: what the channel's target says, or else the URL.
@@ -86,23 +93,23 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
         Some((intern::shared(address), port))
     }
 
-    fn gathered(&self, resend_count: Option<u32>) -> Vec<KeyValue> {
+    fn of_http(&self, method: &Folded, server: Option<Server>) -> Vec<KeyValue> {
         let Self { config, seen, .. } = self;
         let (origin, redaction) = (config.origin(), &config.exchange.redaction);
         let headers = seen.request.headers();
         let mut list = Vec::with_capacity(ROOM);
 
-        list.push(KeyValue::new(keys::HTTP_REQUEST_METHOD, self.method.recorded()));
-        if self.method.is_other() {
+        list.push(KeyValue::new(keys::HTTP_REQUEST_METHOD, method.recorded()));
+        if method.is_other() {
             let original = seen.request.method().as_str().to_owned();
             list.push(KeyValue::new(keys::HTTP_REQUEST_METHOD_ORIGINAL, original));
         }
         list.push(KeyValue::new(keys::URL_FULL, seen.url(origin, redaction)));
-        push_server(&mut list, self.server());
+        push_server(&mut list, server);
         if let Some(template) = seen.template() {
             list.push(KeyValue::new(keys::URL_TEMPLATE, intern::shared(template)));
         }
-        if let Some(count) = resend_count {
+        if let Some(count) = self.resend_count {
             list.push(KeyValue::new(keys::HTTP_REQUEST_RESEND_COUNT, i64::from(count)));
         }
         let opt_in = config.opt_in;
@@ -121,6 +128,16 @@ impl<'a, 'r, R: OutgoingRequest> Description<'a, 'r, R> {
 }
 
 impl<R: OutgoingRequest> Describe for Description<'_, '_, R> {
+    fn gather(&mut self, cx: &Context) {
+        let (seen, settings) = (self.seen, &self.config.exchange);
+        let given = self.config.span_name.as_ref().and_then(|name| name.of(&seen.head()));
+        self.name = given.unwrap_or_else(|| self.kind.span_name());
+        self.attributes = self.gathered();
+        let (list, convention) = (&mut self.attributes, self.kind.convention());
+        let others = settings.baggage_keys.capture(cx, list);
+        self.hook_keys = settings.hooks.request(|| seen.head(), list, convention, others);
+    }
+
     fn take_name(&mut self) -> Cow<'static, str> {
         mem::take(&mut self.name)
     }
@@ -129,23 +146,45 @@ impl<R: OutgoingRequest> Describe for Description<'_, '_, R> {
         mem::take(&mut self.attributes)
     }
 
-    fn once_recording(mut self, span: &SpanRef<'_>) -> Known {
+    fn record(&mut self, span: &SpanRef<'_>) -> Recorded {
         if !self.attributes.is_empty() {
             span.set_attributes(self.take_attributes());
         }
-        let request = match self.call {
-            Some(call) => Kind::Grpc(call),
-            None => {
-                let template = self.seen.template().map(intern::shared);
-                Kind::Http(HttpRequest {
-                    method: self.method,
-                    route: template.map(|pattern| Route { source: RouteSource::Handler, pattern }),
-                    route_is_written: true,
-                })
-            }
-        };
         // The template is known from the start, and nobody knows a better one later.
-        Known { request, named: true, hook_keys: self.hook_keys }
+        Recorded::new(true, mem::take(&mut self.hook_keys))
+    }
+
+    fn measure(&self, instruments: Arc<Instruments>) -> Measured {
+        let (headers, convention) = (self.seen.request.headers(), self.kind.convention());
+        Measured::new(
+            instruments,
+            || self.seen.head(),
+            headers,
+            convention,
+            |metrics| {
+                let scheme = || intern::shared(self.seen.scheme(self.config.origin()));
+                Facts {
+                    scheme: metrics.wants_url_scheme().then(scheme),
+                    server: metrics.server(Side::Client, || self.asked()),
+                    synthetic_type: None,
+                    version: None,
+                }
+            },
+        )
+    }
+
+    fn into_kind(self) -> Kind {
+        self.kind
+    }
+}
+
+/// A request that is no call.
+fn plain<R: OutgoingRequest>(config: &Config, seen: &Seen<'_, R>) -> HttpRequest {
+    let template = seen.template().map(intern::shared);
+    HttpRequest {
+        method: config.known_methods.fold(seen.request.method()),
+        route: template.map(|pattern| Route { source: RouteSource::Handler, pattern }),
+        route_is_written: true,
     }
 }
 

@@ -19,12 +19,16 @@ use crate::{
         request::as_http,
         seen::Seen,
     },
-    exchange::{begin::Beginning, guard::Guard, live::Live, response::ends_with_head},
-    tracer::Started,
+    exchange::{
+        begin::Beginning, guard::Guard, live::Live, metrics::measuring::Measuring,
+        response::ends_with_head,
+    },
+    tracer::{OfRequest, Started},
 };
 
-/// Starts the client span of `request`, writes it into the headers, and gives the guard that ends
-/// it; gives none if there is no span of this layer's.
+/// Begins the exchange of `request`, with a client span, with metrics or with both, writes the span
+/// into the headers, and gives the guard that ends it; gives none if there is nothing of this layer's
+/// to end.
 pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) -> Option<Guard> {
     let cx = Context::current();
     if cx.is_telemetry_suppressed() {
@@ -35,31 +39,47 @@ pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) ->
     let propagator = &config.providers.propagator;
     let of_grpc = config.exchange.grpc.verdict(seen.request.headers(), || seen.path());
     let verdict = config.filter.verdict(seen.request.extensions(), || seen.head()).and(of_grpc);
-    let policy = verdict.has_propagation().then_some(&config.propagation);
+    let policy = (config.traces && verdict.has_propagation()).then_some(&config.propagation);
     let permit = policy.map(|policy| policy.permit(&seen, config.origin()));
-    if nested::is_traced(&seen, &cx, propagator) {
+    let traced = nested::is_traced(&seen, &cx, propagator);
+    let measuring = config.measuring.as_ref().filter(|_| verdict.has_metrics());
+    let measuring = measuring.filter(|_| !nested::is_measured(&seen, traced));
+
+    if traced {
         // The span is the outer layer's, but what may not go out is any layer's to say.
-        let permit = permit?;
-        let marked =
-            (!permit.context).then(|| Guard::bare(Unwritten::of(&seen, false, cx.clone())));
-        permit.withhold(propagator, request.headers_mut());
-        return marked;
-    }
-    let resend_count = ResendCount::count(&cx);
-    let below_another = cx.span().span_context().is_valid();
-    let wanted = verdict.has_span() && (below_another || !config.parent_required);
-    let written = permit.is_some_and(|permit| permit.writes(propagator));
-    let started = wanted.then(|| start(config, &cx, &seen, resend_count, written));
-    let (cx, guard) = match started {
-        Some(Ok(live)) => {
-            let classifier = config.classifier.as_ref().filter(|_| live.is_classified());
-            let classification =
-                classifier.and_then(|classifier| as_http(request, |head| classifier.begin(head)));
-            (live.cx().clone(), Some(Guard::open(live, classification)))
+        let hides = permit.is_some_and(|permit| !permit.context);
+        let parent_cx = if hides { Unwritten::of(&seen, false, cx.clone()) } else { cx.clone() };
+        let within = Within { tracer: None, parent_cx, attaches_parent: hides };
+        let guard = match begin(config, &seen, within, measuring) {
+            Ok(live) => Some(open(config, live, request)),
+            Err(started) => hides.then(|| Guard::bare(started.cx)),
+        };
+        if let Some(permit) = permit {
+            permit.withhold(propagator, request.headers_mut());
         }
-        Some(Err(Started { cx, fresh: true, .. })) => (cx.clone(), Some(Guard::bare(cx))),
-        // The caller's goes along.
-        Some(Err(Started { fresh: false, .. })) | None => (cx, None),
+        return guard;
+    }
+
+    let below_another = cx.span().span_context().is_valid();
+    let wanted = config.traces && verdict.has_span() && (below_another || !config.parent_required);
+    let tracer = || config.providers.tracer.of_request(propagator);
+    let tracer = wanted.then(tracer).flatten();
+    let parent_cx = match tracer {
+        Some(_) => {
+            let written = permit.is_some_and(|permit| permit.writes(propagator));
+            Unwritten::of(&seen, written, further_in(&cx))
+        }
+        None => cx.clone(),
+    };
+    let within = Within { tracer, parent_cx, attaches_parent: false };
+    let (cx, guard) = match begin(config, &seen, within, measuring) {
+        Ok(live) => {
+            // The caller's goes along where there is no span.
+            let cx = if live.is_traced() { live.cx().clone() } else { cx.clone() };
+            (cx, Some(open(config, live, request)))
+        }
+        Err(Started { cx, fresh: true, .. }) => (cx.clone(), Some(Guard::bare(cx))),
+        Err(Started { fresh: false, .. }) => (cx.clone(), None),
     };
     if let Some(permit) = permit {
         permit.inject(propagator, &cx, request.headers_mut());
@@ -67,28 +87,54 @@ pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) ->
     guard
 }
 
-/// The span of a request, if it is to be ended; else what was started instead.
-fn start<R: OutgoingRequest>(
+/// Whose tracer makes the span, if there is to be one, and below what.
+struct Within<'a> {
+    tracer: Option<OfRequest<'a>>,
+    parent_cx: Context,
+    attaches_parent: bool,
+}
+
+/// The exchange, if its end is waited for; else the span that was started instead.
+fn begin<R: OutgoingRequest>(
     config: &Config,
-    cx: &Context,
     request: &Seen<'_, R>,
-    resend_count: Option<u32>,
-    written: bool,
+    within: Within<'_>,
+    measuring: Option<&Measuring>,
 ) -> Result<Arc<Live>, Started> {
-    let Some(tracer) = config.providers.tracer.of_request(&config.providers.propagator) else {
-        return Err(Started::nothing(cx.clone()));
-    };
+    let Within { tracer, parent_cx, attaches_parent } = within;
+    if tracer.is_none() && measuring.is_none() {
+        return Err(Started::nothing(parent_cx));
+    }
+    let resend_count = ResendCount::count(request.cx());
+    let started = (SystemTime::now(), Instant::now());
     let beginning = Beginning {
         tracer,
+        instruments: measuring.map(|measuring| measuring.at(started.1)),
         builder: SpanBuilder::from_name("HTTP").with_kind(SpanKind::Client),
-        parent_cx: Unwritten::of(request, written, further_in(cx)),
+        parent_cx,
+        attaches_parent,
         settings: &config.exchange,
         propagates: false,
-        started: (SystemTime::now(), Instant::now()),
+        started,
         ends_with_head: ends_with_head(request.request.method()),
+        outer: None,
     };
-    beginning
-        .begin(|| request.head(), |cx| Description::before_start(config, request, resend_count, cx))
+    let begun =
+        beginning.begin(|| request.head(), || Description::new(config, request, resend_count));
+    if let Ok(live) = &begun
+        && !live.is_traced()
+    {
+        live.mark(request.asked_for());
+    }
+    begun
+}
+
+/// The guard of an exchange, and what reads its response.
+fn open<R: OutgoingRequest>(config: &Config, live: Arc<Live>, request: &mut R) -> Guard {
+    let classifier = config.classifier.as_ref().filter(|_| live.is_classified());
+    let classification =
+        classifier.and_then(|classifier| as_http(request, |head| classifier.begin(head)));
+    Guard::open(live, classification)
 }
 
 /// What the caller has said of this request holds for none that is sent because of it.

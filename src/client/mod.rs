@@ -330,6 +330,7 @@ pub use self::{
     body::ResponseBody,
     future::ResponseFuture,
     layer::ClientTraceLayer,
+    metrics_layer::ClientMetricsLayer,
     propagate::{Propagation, PropagationLayer, inject},
     request::OutgoingRequest,
     resend::{CountResends, ResendCount, ResendCountLayer},
@@ -345,6 +346,7 @@ pub use crate::{
 };
 
 mod layer;
+mod metrics_layer;
 mod config;
 mod service;
 mod request;

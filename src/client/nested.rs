@@ -13,15 +13,32 @@ use crate::{
 };
 
 thread_local! {
-    /// The client span that this thread is inside of. Other than the Context, it says that the
+    /// The client exchange that this thread is inside of. Other than the Context, it says that the
     /// span is a client's, and costs nothing.
-    static INSIDE: Cell<SpanId> = const { Cell::new(SpanId::INVALID) };
+    static INSIDE: Cell<Inside> =
+        const { Cell::new(Inside { span: SpanId::INVALID, measured: Measured::Not }) };
 }
 
-/// Runs a part of the inner service inside of the client span of `guard`.
+#[derive(Clone, Copy)]
+struct Inside {
+    span: SpanId,
+    measured: Measured,
+}
+
+/// Whether a layer measures the exchange.
+#[derive(Clone, Copy)]
+enum Measured {
+    Not,
+    /// That of the span.
+    OfSpan,
+    /// The one for what is known by this.
+    Marked(u64),
+}
+
+/// Runs a part of the inner service inside of the client exchange of `guard`.
 pub(super) fn run<T>(guard: &Guard, inner: impl FnOnce() -> T) -> T {
     /// Also if the service panics.
-    struct Restore(SpanId);
+    struct Restore(Inside);
 
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -29,8 +46,32 @@ pub(super) fn run<T>(guard: &Guard, inner: impl FnOnce() -> T) -> T {
         }
     }
 
-    let _restore = Restore(INSIDE.replace(guard.span_id()));
+    let outside = INSIDE.get();
+    let own = guard.measured();
+    let inside = match guard.span_id() {
+        Some(span) => {
+            let measured = match outside.measured {
+                _ if own.is_some() => Measured::OfSpan,
+                Measured::Marked(mark) => Measured::Marked(mark),
+                Measured::OfSpan if outside.span == span => Measured::OfSpan,
+                Measured::OfSpan | Measured::Not => Measured::Not,
+            };
+            Inside { span, measured }
+        }
+        None => Inside { measured: own.map_or(outside.measured, Measured::Marked), ..outside },
+    };
+    INSIDE.set(inside);
+    let _restore = Restore(outside);
     guard.run(inner)
+}
+
+/// Whether a layer further out measures this very request, which is `traced` by one of them or not.
+pub(super) fn is_measured<R: OutgoingRequest>(request: &Seen<'_, R>, traced: bool) -> bool {
+    match INSIDE.get().measured {
+        Measured::Not => false,
+        Measured::OfSpan => traced,
+        Measured::Marked(mark) => request.asked_for() == mark,
+    }
 }
 
 /// Whether a layer further out has made the current span for this very request. Another request
@@ -42,7 +83,7 @@ pub(super) fn is_traced<R: OutgoingRequest>(
     propagator: &Propagator,
 ) -> bool {
     let current = cx.span().span_context().span_id();
-    if current == SpanId::INVALID || current != INSIDE.get() {
+    if current == SpanId::INVALID || current != INSIDE.get().span {
         return false;
     }
     if let Some(Unwritten(Some(asked_for))) = cx.get() {

@@ -33,6 +33,8 @@ enum State {
     /// Not recorded, or not any more: there is a Context, and nothing to end.
     Bare(Context),
     Open(Arc<Live>, Reader),
+    /// It has ended, and nothing is to be current.
+    Done,
 }
 
 /// Who looks at the response while it goes by.
@@ -48,21 +50,24 @@ impl Guard {
         Self(State::Bare(cx))
     }
 
-    /// Of an exchange whose span is open until this guard ends it.
+    /// Of an exchange that is open until this guard ends it.
     pub(crate) fn open(live: Arc<Live>, classification: Option<Box<dyn Classification>>) -> Self {
+        live.begin();
         Self(State::Open(live, classification.map_or(Reader::Nobody, Reader::Classification)))
     }
 
-    fn cx(&self) -> &Context {
+    /// The Context that is current while the service runs, if this guard has one.
+    fn attached(&self) -> Option<&Context> {
         match &self.0 {
-            State::Bare(cx) => cx,
-            State::Open(live, _) => live.cx(),
+            State::Bare(cx) => Some(cx),
+            State::Open(live, _) => live.attached(),
+            State::Done => None,
         }
     }
 
     fn live(&self) -> Option<&Live> {
         match &self.0 {
-            State::Bare(_) => None,
+            State::Bare(_) | State::Done => None,
             State::Open(live, _) => Some(live),
         }
     }
@@ -71,7 +76,7 @@ impl Guard {
         self.live().is_some()
     }
 
-    /// Whether it is that of a gRPC call that is recorded.
+    /// Whether it is that of a gRPC call that is recorded or measured.
     pub(crate) fn is_call(&self) -> bool {
         self.live().is_some_and(|live| live.call().is_some())
     }
@@ -88,8 +93,14 @@ impl Guard {
         self.live().map(Live::settings)
     }
 
-    pub(crate) fn span_id(&self) -> SpanId {
-        self.cx().span().span_context().span_id()
+    /// The span that the service runs in, if this guard has one.
+    pub(crate) fn span_id(&self) -> Option<SpanId> {
+        self.attached().map(|cx| cx.span().span_context().span_id())
+    }
+
+    /// Whether the exchange is measured; and if it has no span, what its request is known by.
+    pub(crate) fn measured(&self) -> Option<u64> {
+        self.live().filter(|live| live.is_measured()).map(Live::marked)
     }
 
     /// Puts attributes on the span, if that goes anywhere.
@@ -97,14 +108,15 @@ impl Guard {
     where
         I: IntoIterator<Item = KeyValue>,
     {
-        if let Some(live) = self.live().filter(|live| live.is_recording()) {
-            live.cx().span().set_attributes(attributes());
+        let span = self.live().filter(|live| live.is_recording()).and_then(Live::span);
+        if let Some(span) = span {
+            span.set_attributes(attributes());
         }
     }
 
     /// Runs a part of the inner service with this exchange's Context as the current one.
     pub(crate) fn run<T>(&self, inner: impl FnOnce() -> T) -> T {
-        let _attached = self.cx().clone().attach();
+        let _attached = self.attached().cloned().map(Context::attach);
         let Some(live) = self.live() else {
             return inner();
         };
@@ -189,13 +201,16 @@ impl Guard {
             }
             _ => None,
         };
-        let cx = live.cx().clone();
-        let State::Open(live, _) = mem::replace(&mut self.0, State::Bare(cx)) else {
+        let after = live.attached().cloned().map_or(State::Done, State::Bare);
+        let State::Open(live, _) = mem::replace(&mut self.0, after) else {
             return;
         };
         let duration = live.elapsed();
-        let span = live.cx().span();
-        if live.describe_end(outcome, failed, duration) {
+        let is_error = live.describe_end(outcome, failed, duration);
+        let Some(span) = live.span() else {
+            return;
+        };
+        if is_error {
             // No description: `error.type` and the status code say all there is to say.
             span.set_status(Status::error(""));
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, StringValue};
 
 use crate::{
     exchange::{
@@ -24,6 +24,11 @@ pub(crate) struct HttpRequest {
 }
 
 impl HttpRequest {
+    /// What its span is called at first.
+    pub(crate) fn span_name(&self) -> Cow<'static, str> {
+        self.method.span_name(self.route.as_ref().map(|route| route.pattern.as_str()))
+    }
+
     /// What the end says of the request.
     pub(crate) fn end<'a>(&'a self, end: End<'a>, settings: &Settings) -> Ending<'a> {
         let responded = end.status_code.is_some();
@@ -49,6 +54,11 @@ impl HttpRequest {
             more: Vec::new(),
             error_type: end.outcome.error_type(end.side, end.status_code, end.failed, told),
         }
+    }
+
+    /// What was known of the route or the URL's template at the start.
+    pub(crate) fn pattern(&self) -> Option<StringValue> {
+        self.route.as_ref().map(|route| route.pattern.clone())
     }
 
     /// The best route there is.

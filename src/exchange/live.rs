@@ -1,4 +1,4 @@
-//! A span that records and has not ended: what is known of its exchange by now.
+//! An exchange that has not ended, and is recorded or measured: what is known of it by now.
 
 use std::{
     fmt,
@@ -9,27 +9,27 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use arc_swap::ArcSwapOption;
 use http::{HeaderMap, StatusCode};
-use opentelemetry::{Context, Key, KeyValue, trace::TraceContextExt};
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{SpanRef, TraceContextExt},
+};
 
 use crate::{
     exchange::{
         end::End,
         grpc::call::Call,
         hooks::Ended,
-        http::HttpRequest,
+        kind::Kind,
+        metrics::measured::{Measured, Sizes},
         outcome::{Outcome, Side},
+        recorded::Recorded,
         settings::Settings,
         span_end::SpanEnd,
         told::Told,
     },
     head::ResponseHead,
-    semconv::{
-        grpc::status::Status,
-        keys::{self, Convention},
-        legacy,
-    },
+    semconv::{grpc::status::Status, keys},
 };
 
 /// The state of an exchange between its start and its end.
@@ -40,9 +40,12 @@ use crate::{
 pub(crate) struct Live {
     pub(crate) told: Told,
     start: Start,
-    /// `None` if what is set on the span goes nowhere. Such a span may still be named to the
-    /// caller.
-    known: Option<Known>,
+    /// `None` if nothing is said of the end. Such an exchange has a span that may still be named to
+    /// the caller.
+    request: Option<Kind>,
+    /// `None` if what is set on the span goes nowhere.
+    recorded: Option<Recorded>,
+    measured: Option<Measured>,
     /// 0 before there is one.
     status_code: AtomicU16,
     /// From the start to the response's head, in nanoseconds; 0 before that, and if the span ends
@@ -56,13 +59,17 @@ pub(crate) struct Live {
     inside: AtomicBool,
     /// Set once by the end.
     ended: AtomicBool,
-    /// What hooks have set, once one has done so after the start.
-    hook_keys: ArcSwapOption<Vec<Key>>,
+    /// What a request is known by where no span says which it is.
+    mark: AtomicU64,
 }
 
 /// What is known from the start on.
 pub(crate) struct Start {
     pub(crate) cx: Context,
+    /// Whether that is current while the service runs. What only measures leaves it alone.
+    pub(crate) attaches: bool,
+    /// Whether its span is this exchange's own, recorded or not, and not that of a caller.
+    pub(crate) owns_span: bool,
     pub(crate) settings: Arc<Settings>,
     /// Whether the caller may be told of the span.
     pub(crate) propagates: bool,
@@ -72,40 +79,44 @@ pub(crate) struct Start {
     pub(crate) clock: Instant,
     /// After a head with such a status code no body will be asked for; that depends on the method.
     pub(crate) ends_with_head: fn(StatusCode) -> bool,
+    /// What another layer has opened for the same request, and is told the same.
+    pub(crate) outer: Option<Arc<Live>>,
 }
 
-/// What is known of the request of a span that records.
+/// What is known of a request, and where that goes.
+#[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) request: Kind,
-    /// Whether the name was given by the user, so that a route does not change it.
-    pub(crate) named: bool,
-    /// What hooks have set.
-    pub(crate) hook_keys: Vec<Key>,
-}
-
-/// What kind of request it is.
-#[derive(Debug)]
-pub(crate) enum Kind {
-    Http(HttpRequest),
-    Grpc(Call),
+    pub(crate) recorded: Option<Recorded>,
+    pub(crate) measured: Option<Measured>,
 }
 
 const UNKNOWN: u64 = u64::MAX;
 
 impl Live {
     pub(crate) fn new(start: Start, known: Option<Known>) -> Self {
+        let (request, recorded, measured) = known.map_or((None, None, None), |known| {
+            (Some(known.request), known.recorded, known.measured)
+        });
         Self {
             told: Told::default(),
             start,
-            known,
+            request,
+            recorded,
+            measured,
             status_code: AtomicU16::new(0),
             head_after: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             length: AtomicU64::new(UNKNOWN),
             inside: AtomicBool::new(false),
             ended: AtomicBool::new(false),
-            hook_keys: ArcSwapOption::const_empty(),
+            mark: AtomicU64::new(0),
         }
+    }
+
+    /// The exchange's own span, if it has one.
+    pub(crate) fn span(&self) -> Option<SpanRef<'_>> {
+        self.start.owns_span.then(|| self.start.cx.span())
     }
 
     pub(crate) fn cx(&self) -> &Context {
@@ -116,21 +127,60 @@ impl Live {
         &self.start.settings
     }
 
-    /// Whether what is told goes anywhere.
+    /// The Context, if it is to be current while the service runs.
+    pub(crate) fn attached(&self) -> Option<&Context> {
+        self.start.attaches.then_some(&self.start.cx)
+    }
+
+    pub(crate) fn outer(&self) -> Option<&Self> {
+        self.start.outer.as_deref()
+    }
+
+    /// Whether it was decided on a span, so that no layer further in makes one.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.start.owns_span
+    }
+
+    pub(crate) fn is_measured(&self) -> bool {
+        self.measured.is_some()
+    }
+
+    /// Whether what is set on the span goes anywhere.
     pub(crate) fn is_recording(&self) -> bool {
-        self.known.is_some() && !self.ended.load(Relaxed)
+        self.recorded.is_some() && !self.ended.load(Relaxed)
+    }
+
+    /// Whether what is told goes anywhere: onto the span, or onto metrics.
+    pub(crate) fn listens(&self) -> bool {
+        self.request.is_some() && !self.ended.load(Relaxed)
+    }
+
+    pub(crate) fn mark(&self, mark: u64) {
+        self.mark.store(mark, Relaxed);
+    }
+
+    /// By what the request is known, if no span says it.
+    pub(crate) fn marked(&self) -> u64 {
+        self.mark.load(Relaxed)
+    }
+
+    /// From here on it is under way, until its end.
+    pub(crate) fn begin(&self) {
+        if let Some((request, measured)) = self.request.as_ref().zip(self.measured.as_ref()) {
+            measured.begin(request);
+        }
     }
 
     /// Whether a classifier has a say. It is one of HTTP's responses; to many of them a call that has
     /// failed is a success.
     pub(crate) fn is_classified(&self) -> bool {
-        self.is_recording() && self.call().is_none()
+        self.listens() && self.call().is_none()
     }
 
     /// Tells the caller, who is to get `headers`, which span this is.
     pub(crate) fn propagate(&self, headers: &mut HeaderMap) {
-        if self.start.propagates {
-            self.settings().response_propagation.write(self.cx().span().span_context(), headers);
+        if let Some(span) = self.span().filter(|_| self.start.propagates) {
+            self.settings().response_propagation.write(span.span_context(), headers);
         }
     }
 
@@ -174,12 +224,9 @@ impl Live {
         }
     }
 
-    /// The call that it is, if it is one and records.
+    /// The call that it is, if it is one and listens.
     pub(crate) fn call(&self) -> Option<&Call> {
-        match &self.known.as_ref()?.request {
-            Kind::Grpc(call) => Some(call),
-            Kind::Http(_) => None,
-        }
+        self.request.as_ref()?.call()
     }
 
     fn is_ok(&self) -> bool {
@@ -219,27 +266,24 @@ impl Live {
         }
     }
 
-    /// Puts on the span what was asked for of the response's head.
+    /// Says what there is to say of the response's head.
     pub(crate) fn describe_response(&self, head: &ResponseHead<'_>) {
-        let settings = self.settings();
-        if let Some(call) = self.call() {
-            call.head(head.headers(), settings);
-        }
-        let nothing = settings.response_headers.is_empty() && settings.hooks.response.is_empty();
-        let Some(known) = self.known.as_ref().filter(|_| !nothing) else {
+        let Some(request) = &self.request else {
             return;
         };
-        let mut list = Vec::new();
-        if known.convention() == Convention::Http {
-            settings.response_headers.capture(head.headers(), &settings.redaction, &mut list);
+        let settings = self.settings();
+        if let Some(call) = request.call() {
+            call.head(head.headers(), settings);
         }
-        self.with_hook_keys(known, &mut list, |list, taken| {
-            settings.hooks.response(head, list, taken, known.convention());
-        });
-        self.cx().span().set_attributes(list);
+        if let Some(measured) = &self.measured {
+            measured.head(request, head);
+        }
+        if let Some((recorded, span)) = self.recorded.as_ref().zip(self.span()) {
+            recorded.response(&span, head, settings, request.convention());
+        }
     }
 
-    /// Puts on the span what is known at its end. Whether it is an error.
+    /// Records and measures what is known at the end. Whether it is an error.
     pub(crate) fn describe_end(
         &self,
         outcome: Outcome,
@@ -247,91 +291,66 @@ impl Live {
         duration: Duration,
     ) -> bool {
         self.ended.store(true, Relaxed);
-        let Some(known) = &self.known else {
+        let Some(request) = &self.request else {
             return false;
         };
         let settings = self.settings();
-        let span = self.cx().span();
         let facts = self.told.facts();
         let facts = facts.as_deref();
-        let (status_code, response_size) = (self.status_code(), self.sent.load(Relaxed));
+        let (status_code, sent) = (self.status_code(), self.sent.load(Relaxed));
         let told_name = facts.and_then(|facts| facts.name.clone());
-        let end = End {
-            named: known.named || told_name.is_some(),
-            side: settings.side,
-            outcome,
-            failed,
-            status_code,
-            duration,
-            facts,
-            request_size: self.told.request_size(),
-            response_size,
+        let named = self.recorded.as_ref().is_none_or(|recorded| recorded.named);
+        let sizes = Sizes {
+            request: self.told.request_size(),
+            response: status_code.and_then(|_| self.response_size(&outcome)),
         };
-        let ending = match &known.request {
-            Kind::Http(request) => request.end(end, settings),
-            Kind::Grpc(call) => call.end(end, settings),
-        };
-        if let Some(name) = told_name.or(ending.name) {
-            span.update_name(name);
-        }
-
-        let head_after = self.head_after.load(Relaxed);
-        let time_to_head = (head_after != 0).then(|| {
-            KeyValue::new(keys::TIME_TO_HEAD, Duration::from_nanos(head_after).as_secs_f64())
-        });
-        let error_type =
-            ending.error_type.clone().map(|name| KeyValue::new(keys::ERROR_TYPE, name));
-        let attributes = ending.attributes.into_iter().chain([error_type, time_to_head]);
-        let attributes = attributes.flatten().chain(ending.more);
-        let convention = known.convention();
-        let old_names = settings.legacy_names.filter(|_| convention == Convention::Http);
-        if old_names.is_none() && !settings.hooks.any_at_end() {
-            span.set_attributes(attributes);
-        } else {
-            let mut list: Vec<_> = attributes.collect();
-            if let Some(names) = old_names {
-                legacy::rename(&mut list, names);
-            }
-            let ended = Ended {
+        let ending = request.end(
+            End {
+                named: named || told_name.is_some(),
+                side: settings.side,
+                outcome,
+                failed,
                 status_code,
-                error_type: ending.error_type.as_deref(),
-                route: ending.route.map(|route| route.pattern.as_str()),
-                grpc_status: ending.grpc_status,
                 duration,
-                response_size,
-            };
-            self.with_hook_keys(known, &mut list, |list, taken| {
-                settings.hooks.end(&ended, list, taken, convention);
+                facts,
+                request_size: sizes.request,
+                response_size: sent,
+            },
+            settings,
+        );
+        let ended = Ended {
+            status_code,
+            error_type: ending.error_type.as_deref(),
+            route: ending.route.map(|route| route.pattern.as_str()),
+            grpc_status: ending.grpc_status,
+            duration,
+            response_size: sent,
+        };
+        if let Some(measured) = &self.measured {
+            measured.end(request, &ended, &ending, settings.legacy_grpc_names, &sizes);
+        }
+        if let Some((recorded, span)) = self.recorded.as_ref().zip(self.span()) {
+            let head_after = self.head_after.load(Relaxed);
+            let time_to_head = (head_after != 0).then(|| {
+                KeyValue::new(keys::TIME_TO_HEAD, Duration::from_nanos(head_after).as_secs_f64())
             });
-            span.set_attributes(list);
+            let error_type =
+                ending.error_type.clone().map(|name| KeyValue::new(keys::ERROR_TYPE, name));
+            let attributes = ending.attributes.into_iter().chain([error_type, time_to_head]);
+            let attributes = attributes.flatten().chain(ending.more);
+            let name = told_name.or(ending.name);
+            recorded.end(&span, name, attributes, &ended, settings, request.convention());
         }
-        ending.error_type.is_some()
+        ended.error_type.is_some()
     }
 
-    /// Lets hooks add to the list, and remembers what they have added.
-    fn with_hook_keys(
-        &self,
-        known: &Known,
-        list: &mut Vec<KeyValue>,
-        hooks: impl FnOnce(&mut Vec<KeyValue>, &[Key]),
-    ) {
-        let before = list.len();
-        let since = self.hook_keys.load_full();
-        let taken = since.as_deref().unwrap_or(&known.hook_keys);
-        hooks(list, taken);
-        if list.len() > before {
-            let added = list[before..].iter().map(|attribute| attribute.key.clone());
-            let keys = taken.iter().cloned().chain(added).collect();
-            self.hook_keys.store(Some(Arc::new(keys)));
-        }
-    }
-}
-
-impl Known {
-    pub(crate) fn convention(&self) -> Convention {
-        match self.request {
-            Kind::Http(_) => Convention::Http,
-            Kind::Grpc(_) => Convention::Rpc,
+    /// How large the response's body is, as far as that is known when it ends so.
+    fn response_size(&self, outcome: &Outcome) -> Option<u64> {
+        match outcome {
+            Outcome::Answered => {
+                Some(self.length.load(Relaxed)).filter(|length| *length != UNKNOWN)
+            }
+            _ => Some(self.sent.load(Relaxed)),
         }
     }
 }
@@ -339,7 +358,7 @@ impl Known {
 impl fmt::Debug for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Live")
-            .field("span_id", &self.cx().span().span_context().span_id())
+            .field("span_id", &self.span().map(|span| span.span_context().span_id()))
             .field("status_code", &self.status_code())
             .field("told", &self.told)
             .finish_non_exhaustive()

@@ -32,7 +32,7 @@ pub(crate) fn ends_with_head(method: &Method) -> fn(StatusCode) -> bool {
 }
 
 /// How long the body will be, if a header says so.
-fn content_length(headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     let digits = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
     // `parse` alone would take a sign.
     if digits.bytes().all(|digit| digit.is_ascii_digit()) { digits.parse().ok() } else { None }

@@ -95,6 +95,14 @@ impl Folded {
         })
     }
 
+    /// One of the conventions' methods, if it is one.
+    pub(crate) fn standard(&self) -> Option<&'static str> {
+        match self {
+            Self::Standard(method) => Some(method),
+            Self::Custom(_) | Self::Other => None,
+        }
+    }
+
     pub(crate) fn is_other(&self) -> bool {
         matches!(self, Self::Other)
     }

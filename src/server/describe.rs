@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     mem,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use http::{Version, header};
@@ -13,15 +14,22 @@ use crate::{
     exchange::{
         attributes::{Server, push_server},
         begin::Describe,
-        grpc::call::{Call, convention},
+        grpc::call::Call,
         http::HttpRequest,
-        live::{Kind, Known},
+        kind::Kind,
+        metrics::{
+            instruments::Instruments,
+            measured::{Facts, Measured},
+        },
+        outcome::Side,
+        recorded::Recorded,
         told::{Route, RouteSource},
     },
     head::RequestHead,
     intern,
     semconv::{
-        host, keys,
+        host,
+        keys::{self, Convention},
         legacy::{self, LegacyNames},
         method::Folded,
         url, user_agent,
@@ -36,9 +44,7 @@ const ROOM: usize = 16;
 pub(super) struct Description<'a> {
     config: &'a Config,
     head: &'a RequestHead<'a>,
-    method: Folded,
-    /// The call that it is, if it is one.
-    call: Option<Call>,
+    kind: Kind,
     connection: Connection,
     seen: Seen<'a>,
     name: Cow<'static, str>,
@@ -49,59 +55,48 @@ pub(super) struct Description<'a> {
 }
 
 impl<'a> Description<'a> {
-    /// What a sampler may look at, in a vector with room for the rest.
-    pub(super) fn before_start(
-        config: &'a Config,
-        head: &'a RequestHead<'a>,
-        cx: &Context,
-    ) -> Self {
-        let method = config.known_methods.fold(head.method());
+    pub(super) fn new(config: &'a Config, head: &'a RequestHead<'a>) -> Self {
+        let call = Call::of(head.headers(), || head.path(), &config.exchange);
+        let kind = call.map_or_else(|| Kind::Http(plain(config, head)), Kind::Grpc);
         let connection = Connection::of(head.extensions());
         let seen = config.forwarded.read(head.headers(), connection.peer().map(|peer| peer.ip()));
-        let call = Call::of(head.headers(), || head.path(), &config.exchange);
-        let given = config.span_name.as_ref().and_then(|name| name.of(head));
-        let named = given.is_some();
-        let name = given.unwrap_or_else(|| match &call {
-            Some(call) => call.span_name(),
-            None => method.span_name(head.route()),
-        });
-        let mut description = Self {
+        Self {
             config,
             head,
-            method,
-            call,
+            kind,
             connection,
             seen,
-            name,
-            named,
+            name: Cow::Borrowed(""),
+            named: false,
             attributes: Vec::new(),
             hook_keys: Vec::new(),
-        };
-        let server = description.server();
-        description.attributes = match &mut description.call {
-            Some(call) => call.attributes(server, head.headers(), &config.exchange, ROOM),
-            None => description.gathered(server),
-        };
-        let convention = convention(description.call.as_ref());
-        let list = &mut description.attributes;
-        let others = config.exchange.baggage_keys.capture(cx, list);
-        description.hook_keys = config.exchange.hooks.request(|| *head, list, convention, others);
-        if let Some(names) = description.old_names() {
-            legacy::rename(&mut description.attributes, names);
         }
-        description
     }
 
     fn old_names(&self) -> Option<LegacyNames> {
-        self.config.exchange.legacy_names.filter(|_| self.call.is_none())
+        let of_http = self.kind.convention() == Convention::Http;
+        self.config.exchange.legacy_names.filter(|_| of_http)
     }
 
-    fn gathered(&self, server: Option<Server>) -> Vec<KeyValue> {
+    /// What a sampler may look at, in a vector with room for the rest.
+    fn gathered(&mut self) -> Vec<KeyValue> {
+        let server = self.server();
+        let headers = self.head.headers();
+        match &mut self.kind {
+            Kind::Grpc(call) => call.attributes(server, headers, &self.config.exchange, ROOM),
+            Kind::Http(request) => {
+                let method = request.method.clone();
+                self.of_http(&method, server)
+            }
+        }
+    }
+
+    fn of_http(&self, method: &Folded, server: Option<Server>) -> Vec<KeyValue> {
         let (headers, redaction) = (self.head.headers(), &self.config.exchange.redaction);
         let mut list = Vec::with_capacity(ROOM);
 
-        list.push(KeyValue::new(keys::HTTP_REQUEST_METHOD, self.method.recorded()));
-        if self.method.is_other() {
+        list.push(KeyValue::new(keys::HTTP_REQUEST_METHOD, method.recorded()));
+        if method.is_other() {
             let original = self.head.method().as_str().to_owned();
             list.push(KeyValue::new(keys::HTTP_REQUEST_METHOD_ORIGINAL, original));
         }
@@ -165,7 +160,7 @@ impl<'a> Description<'a> {
         let address = |key, address: SocketAddr| KeyValue::new(key, intern::address(address.ip()));
         let port = |key, port: u16| KeyValue::new(key, i64::from(port));
         // Of neither do the conventions for RPC know.
-        let http = self.call.is_none();
+        let http = self.kind.convention() == Convention::Http;
         let version = url::protocol_version(self.head.version()).filter(|_| http);
         let client_port = self.client().and_then(|(_, port)| port);
         let client_port = client_port.filter(|_| http && opt_in.client_port);
@@ -188,6 +183,20 @@ impl<'a> Description<'a> {
 }
 
 impl Describe for Description<'_> {
+    fn gather(&mut self, cx: &Context) {
+        let (head, settings) = (self.head, &self.config.exchange);
+        let given = self.config.span_name.as_ref().and_then(|name| name.of(head));
+        self.named = given.is_some();
+        self.name = given.unwrap_or_else(|| self.kind.span_name());
+        self.attributes = self.gathered();
+        let (list, convention) = (&mut self.attributes, self.kind.convention());
+        let others = settings.baggage_keys.capture(cx, list);
+        self.hook_keys = settings.hooks.request(|| *head, list, convention, others);
+        if let Some(names) = self.old_names() {
+            legacy::rename(&mut self.attributes, names);
+        }
+    }
+
     fn take_name(&mut self) -> Cow<'static, str> {
         mem::take(&mut self.name)
     }
@@ -196,7 +205,7 @@ impl Describe for Description<'_> {
         mem::take(&mut self.attributes)
     }
 
-    fn once_recording(mut self, span: &SpanRef<'_>) -> Known {
+    fn record(&mut self, span: &SpanRef<'_>) -> Recorded {
         if !self.attributes.is_empty() {
             span.set_attributes(self.take_attributes());
         }
@@ -209,20 +218,43 @@ impl Describe for Description<'_> {
                 span.set_attributes(late);
             }
         }
-        let request = match self.call {
-            Some(call) => Kind::Grpc(call),
-            None => {
-                let route = self.head.route().map(|pattern| Route {
-                    source: RouteSource::Router,
-                    pattern: intern::shared(pattern),
-                });
-                Kind::Http(HttpRequest {
-                    method: self.method,
-                    route_is_written: self.config.route_before_start && route.is_some(),
-                    route,
-                })
-            }
-        };
-        Known { request, named: self.named, hook_keys: self.hook_keys }
+        Recorded::new(self.named, mem::take(&mut self.hook_keys))
+    }
+
+    fn measure(&self, instruments: Arc<Instruments>) -> Measured {
+        let (headers, convention) = (self.head.headers(), self.kind.convention());
+        Measured::new(
+            instruments,
+            || *self.head,
+            headers,
+            convention,
+            |metrics| {
+                let agent = metrics.wants_synthetic_type().then(|| headers.get(header::USER_AGENT));
+                Facts {
+                    scheme: Some(self.scheme().into()),
+                    server: metrics.server(Side::Server, || self.server()),
+                    synthetic_type: agent
+                        .flatten()
+                        .and_then(|agent| user_agent::synthetic_type(agent.as_bytes())),
+                    version: Some(self.head.version()),
+                }
+            },
+        )
+    }
+
+    fn into_kind(self) -> Kind {
+        self.kind
+    }
+}
+
+/// A request that is no call.
+fn plain(config: &Config, head: &RequestHead<'_>) -> HttpRequest {
+    let route = head
+        .route()
+        .map(|pattern| Route { source: RouteSource::Router, pattern: intern::shared(pattern) });
+    HttpRequest {
+        method: config.known_methods.fold(head.method()),
+        route_is_written: config.route_before_start && route.is_some(),
+        route,
     }
 }

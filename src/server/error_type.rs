@@ -257,7 +257,7 @@ where
         let this = self.project();
         let result = ready!(this.inner.poll(task_cx));
         if let Err(error) = &result
-            && this.span.is_recording()
+            && this.span.listens()
             && let Some(error_type) = contained(|| error.error_type())
         {
             this.span.set_service_error(error_type);

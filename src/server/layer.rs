@@ -4,6 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use http::Method;
 use opentelemetry::{
+    metrics::MeterProvider,
     propagation::TextMapPropagator,
     trace::{Tracer, TracerProvider},
 };
@@ -14,8 +15,9 @@ use crate::{
     error::{BuildError, Warning},
     exchange::{
         attributes::Attributes, baggage::BaggageKeys, capture::HeaderSelector,
-        classify::Classifier, filter::Verdict, grpc::settings::Grpc, hooks::Ended, naming::Naming,
-        redaction::Redaction, settings::Settings, span_end::SpanEnd,
+        classify::Classifier, filter::Verdict, grpc::settings::Grpc, hooks::Ended,
+        metrics::settings::Metrics, naming::Naming, redaction::Redaction, settings::Settings,
+        span_end::SpanEnd,
     },
     head::{RequestHead, ResponseHead},
     propagation::ResponsePropagation,
@@ -138,6 +140,51 @@ impl TraceLayer {
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         self.config.providers.warnings()
+    }
+}
+
+/// Metrics beside the spans.
+impl TraceLayer {
+    /// Measures requests, too: what `metrics` asks for, from the clock that the span is of. Default:
+    /// nothing is measured.
+    ///
+    /// A [`MetricsLayer`](crate::MetricsLayer) does the same without spans.
+    ///
+    /// ```
+    /// use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+    /// use tower_telemetry::{Metrics, TraceLayer};
+    /// # use http::{Request, Response};
+    /// # use tower::{Layer, ServiceExt, service_fn};
+    ///
+    /// let exporter = InMemoryMetricExporter::default();
+    /// let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+    /// let layer = TraceLayer::new().with_metrics(Metrics::new()).with_meter_provider(&provider);
+    /// # let an_item = |_: Request<()>| async { Ok::<_, std::io::Error>(Response::new(String::new())) };
+    /// # tokio_test::block_on(layer.layer(service_fn(an_item)).oneshot(Request::new(())))?;
+    /// // ... one request later:
+    /// provider.force_flush()?;
+    /// let collected = exporter.get_finished_metrics()?;
+    /// let metric = collected[0].scope_metrics().next().unwrap().metrics().next().unwrap();
+    /// assert_eq!(metric.name(), "http.server.request.duration");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_metrics(self, metrics: Metrics) -> Self {
+        self.with(|config| config.measure(metrics))
+    }
+
+    /// Measures with `provider`, if there is something to [measure](Self::with_metrics). Default: that of
+    /// the [telemetry](Self::with_telemetry), or else the global one.
+    ///
+    /// The global meter provider is looked up when the layer serves, and again once a second: it may be
+    /// set after the layer is built.
+    pub fn with_meter_provider<P>(self, provider: &P) -> Self
+    where
+        P: MeterProvider + ?Sized,
+    {
+        self.with(|config| {
+            let providers = config.providers.clone().with_meter_provider(provider);
+            config.provide(providers);
+        })
     }
 }
 
@@ -727,6 +774,11 @@ impl TraceLayer {
 }
 
 impl TraceLayer {
+    /// The same, with metrics alone: durations, if nothing else was asked for.
+    pub(super) fn without_spans(self) -> Self {
+        self.with(Config::stop_tracing)
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(Arc::make_mut(&mut self.config));
         self

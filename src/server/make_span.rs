@@ -9,7 +9,10 @@ use opentelemetry::{
 };
 
 use crate::{
-    exchange::{begin::Beginning, guard::Guard, live::Live, response::ends_with_head},
+    exchange::{
+        begin::Beginning, guard::Guard, live::Live, metrics::measuring::Measuring,
+        response::ends_with_head,
+    },
     head::RequestHead,
     propagation::received::keep_random,
     server::{
@@ -23,15 +26,16 @@ use crate::{
     tracer::Started,
 };
 
-/// Starts the server span of `request` and gives the guard that ends it; gives none if the request
-/// is to be passed through untouched.
+/// Begins the exchange of `request`, with a server span, with metrics or with both, and gives the
+/// guard that ends it; gives none if the request is to be passed through untouched.
 pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Guard> {
-    if request.extensions().get().is_some_and(ServerSpan::is_made) {
-        // A layer further out has made one. This one may be on the router, and know the route.
-        tell(request.extensions(), None);
-        return None;
-    }
-    if request.extensions().get::<SampledOut>().is_some() {
+    let outer = ServerSpan::of(request.extensions());
+    // A layer further out may have opened one. This one may be on the router, and know the route.
+    tell(request.extensions(), None);
+    let sampled_out = || request.extensions().get::<SampledOut>().is_some();
+    let traces = config.traces && !outer.is_traced() && !sampled_out();
+    let measuring = config.measuring.as_ref().filter(|_| !outer.is_measured());
+    if !traces && measuring.is_none() {
         return None;
     }
     let head = RequestHead::new(
@@ -44,15 +48,20 @@ pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Gu
     );
     let of_grpc = config.exchange.grpc.verdict(head.headers(), || head.path());
     let verdict = config.filter.verdict(request.extensions(), || head).and(of_grpc);
-    let parent = match (verdict.has_propagation(), verdict.has_span()) {
-        (true, _) => parent(&config.remote_parent, &config.providers.propagator, &head),
-        (false, true) => Parent { cx: Context::current(), link: None },
-        (false, false) => return None,
+    let (has_span, propagates) =
+        (traces && verdict.has_span(), traces && verdict.has_propagation());
+    let measuring = measuring.filter(|_| verdict.has_metrics());
+    let parent = match (propagates, has_span, measuring) {
+        (true, ..) => parent(&config.remote_parent, &config.providers.propagator, &head),
+        (false, true, _) => Parent { cx: Context::current(), link: None },
+        // It leaves the Context alone.
+        (false, false, Some(_)) => Parent { cx: Context::new(), link: None },
+        (false, false, None) => return None,
     };
-    if !verdict.has_span() {
+    if !has_span && measuring.is_none() {
         return Some(Guard::bare(keep_random(parent.cx)));
     }
-    let live = match start(config, &head, parent, verdict.has_propagation()) {
+    let live = match begin(config, &head, parent, outer, measuring, has_span, propagates) {
         Ok(live) => live,
         Err(Started { cx, fresh: true, .. }) => {
             request.extensions_mut().insert(SampledOut);
@@ -72,28 +81,38 @@ pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Gu
 #[derive(Clone)]
 struct SampledOut;
 
-/// The span of a request, if it is to be ended; else what was started instead.
-fn start(
+/// The exchange, if its end is waited for; else the span that was started instead.
+fn begin(
     config: &Config,
     head: &RequestHead<'_>,
     parent: Parent,
+    outer: ServerSpan,
+    measuring: Option<&Measuring>,
+    has_span: bool,
     propagates: bool,
 ) -> Result<Arc<Live>, Started> {
-    let Some(tracer) = config.providers.tracer.of_request(&config.providers.propagator) else {
+    let providers = &config.providers;
+    let tracer = || providers.tracer.of_request(&providers.propagator);
+    let tracer = has_span.then(tracer).flatten();
+    if tracer.is_none() && measuring.is_none() {
         return Err(Started::nothing(parent.cx));
-    };
+    }
     let mut builder = SpanBuilder::from_name("HTTP").with_kind(SpanKind::Server);
     if let Some(link) = parent.link {
         builder = builder.with_links(vec![Link::with_context(link)]);
     }
+    let started = started(head.extensions());
     let beginning = Beginning {
         tracer,
+        instruments: measuring.map(|measuring| measuring.at(started.1)),
         builder,
         parent_cx: parent.cx,
+        attaches_parent: has_span || propagates,
         settings: &config.exchange,
         propagates,
-        started: started(head.extensions()),
+        started,
+        outer: outer.into_live(),
         ends_with_head: ends_with_head(head.method()),
     };
-    beginning.begin(|| *head, |cx| Description::before_start(config, head, cx))
+    beginning.begin(|| *head, || Description::new(config, head))
 }

@@ -329,6 +329,7 @@ pub use self::{
     forwarded::Forwarded,
     future::ResponseFuture,
     layer::TraceLayer,
+    metrics_layer::MetricsLayer,
     parent::RemoteParent,
     request_body::{RequestBody, RequestBodySize, RequestBodySizeLayer},
     request_start::RequestStart,
@@ -345,6 +346,7 @@ pub use crate::{
 };
 
 mod layer;
+mod metrics_layer;
 mod config;
 mod service;
 mod parent;

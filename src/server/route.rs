@@ -154,7 +154,7 @@ where
 
 /// Tells the span of the request its route, as the router knows it.
 pub(super) fn tell(extensions: &Extensions, pattern: Option<&StringValue>) {
-    let Some(span) = extensions.get::<ServerSpan>().filter(|span| span.is_recording()) else {
+    let Some(span) = extensions.get::<ServerSpan>().filter(|span| span.listens()) else {
         return;
     };
     let matched = || matched_route(extensions).map(intern::shared);

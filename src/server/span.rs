@@ -1,9 +1,9 @@
 //! The span as the inside sees it: what a handler can say of its own request.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, iter, sync::Arc};
 
 use http::Extensions;
-use opentelemetry::{KeyValue, StringValue, trace::TraceContextExt};
+use opentelemetry::{KeyValue, StringValue};
 
 use crate::{
     exchange::{
@@ -54,6 +54,13 @@ impl ServerSpan {
         Self(Some(live))
     }
 
+    /// What the layer that has left it knows.
+    pub(super) fn into_live(self) -> Option<Arc<Live>> {
+        self.0
+    }
+}
+
+impl ServerSpan {
     /// The span of the request that these extensions are of. Default, where no layer has left one:
     /// one that [is not recording](Self::is_recording).
     ///
@@ -92,7 +99,7 @@ impl ServerSpan {
     /// ```
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.recording().is_some()
+        self.recording().next().is_some()
     }
 
     /// The request's route, `http.route`, and with it the span's name. It should be [of low
@@ -140,15 +147,14 @@ impl ServerSpan {
     /// ```
     pub fn set_route_from(&self, source: RouteSource, route: impl Into<Cow<'static, str>>) {
         let route = route.into();
-        if self.is_recording() && !route.is_empty() {
+        if self.listens() && !route.is_empty() {
             self.tell_route(source, shared(route));
         }
     }
 
     pub(super) fn tell_route(&self, source: RouteSource, pattern: StringValue) {
-        if let Some(live) = self.recording() {
-            live.told.route(&Route { source, pattern });
-        }
+        let route = Route { source, pattern };
+        self.listening().for_each(|live| live.told.route(&route));
     }
 
     /// The span's name, whatever the route says, [of low cardinality][name]. Of several the last
@@ -172,7 +178,7 @@ impl ServerSpan {
     /// [name]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
     pub fn set_name(&self, name: impl Into<Cow<'static, str>>) {
         let name = name.into();
-        if let Some(live) = self.recording().filter(|_| !name.is_empty()) {
+        for live in self.recording().filter(|_| !name.is_empty()) {
             live.told.change(|facts| facts.name = Some(name.clone()));
         }
     }
@@ -203,7 +209,7 @@ impl ServerSpan {
     /// [`error.type`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/
     pub fn set_error_type(&self, error_type: impl Into<Cow<'static, str>>) {
         let error_type = error_type.into();
-        if let Some(live) = self.recording().filter(|_| !error_type.is_empty()) {
+        for live in self.listening().filter(|_| !error_type.is_empty()) {
             live.told.change(|facts| facts.error_type = Some(error_type.clone()));
         }
     }
@@ -211,7 +217,7 @@ impl ServerSpan {
     /// What the service's error is called.
     pub(super) fn set_service_error(&self, error_type: impl Into<Cow<'static, str>>) {
         let error_type = error_type.into();
-        if let Some(live) = self.recording() {
+        for live in self.listening() {
             live.told.change(|facts| facts.service_error = Some(error_type.clone()));
         }
     }
@@ -220,33 +226,52 @@ impl ServerSpan {
     ///
     /// [event]: https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/
     pub(super) fn add_exception(&self, type_name: &'static str, message: Option<String>) {
-        if let Some(live) = self.recording() {
+        if let Some(span) = self.recording().find_map(Live::span) {
             let message = message.map(|message| KeyValue::new(keys::EXCEPTION_MESSAGE, message));
             let attributes = [Some(KeyValue::new(keys::EXCEPTION_TYPE, type_name)), message];
             let attributes = attributes.into_iter().flatten().collect();
-            live.cx().span().add_event(keys::EXCEPTION, attributes);
+            span.add_event(keys::EXCEPTION, attributes);
         }
     }
 
-    /// What can be told something, if it goes anywhere.
-    fn recording(&self) -> Option<&Live> {
-        self.0.as_deref().filter(|live| live.is_recording())
+    /// The exchanges that layers of this request have opened, from the inside out: there are two where
+    /// one has the span and another measures.
+    fn exchanges(&self) -> impl Iterator<Item = &Live> {
+        iter::successors(self.0.as_deref(), |live| live.outer())
     }
 
-    /// Whether a layer has made it.
-    pub(super) fn is_made(&self) -> bool {
-        self.0.is_some()
+    /// Those whose span can be written on.
+    fn recording(&self) -> impl Iterator<Item = &Live> {
+        self.exchanges().filter(|live| live.is_recording())
+    }
+
+    /// Those that can be told something.
+    fn listening(&self) -> impl Iterator<Item = &Live> {
+        self.exchanges().filter(|live| live.listens())
+    }
+
+    /// Whether what it is told goes onto a span or a metric.
+    pub(super) fn listens(&self) -> bool {
+        self.listening().next().is_some()
+    }
+
+    /// Whether a layer has decided on a span.
+    pub(super) fn is_traced(&self) -> bool {
+        self.exchanges().any(Live::is_traced)
+    }
+
+    /// Whether a layer measures the request.
+    pub(super) fn is_measured(&self) -> bool {
+        self.exchanges().any(Live::is_measured)
     }
 
     /// From here on the bytes of the request's body are counted. Whether nobody else does it.
     pub(super) fn count_request(&self) -> bool {
-        self.recording().is_some_and(|live| live.told.count_request())
+        self.listening().fold(false, |first, live| live.told.count_request() || first)
     }
 
     pub(super) fn request_data(&self, length: u64) {
-        if let Some(live) = &self.0 {
-            live.told.request_data(length);
-        }
+        self.exchanges().for_each(|live| live.told.request_data(length));
     }
 }
 

@@ -25,13 +25,13 @@ use crate::{
     intern,
     semconv::{
         grpc::{method, status::Status, timeout},
-        keys::{self, Convention},
+        keys,
         legacy::LegacyNames,
     },
 };
 
 /// The span's name where the method's is none of the known ones.
-const SYSTEM: &str = "grpc";
+pub(crate) const SYSTEM: &str = "grpc";
 
 /// A gRPC call, as far as its span is concerned. What changes is written by the guard alone.
 pub(crate) struct Call {
@@ -45,6 +45,8 @@ pub(crate) struct Call {
 
 enum Method {
     Listed(StringValue),
+    /// Of a service that is listed, as the caller says.
+    OfService(StringValue),
     /// Without a list, as the caller says.
     Claimed(StringValue),
     /// What was asked for, until that is on the span.
@@ -77,8 +79,12 @@ impl Call {
         });
         let method = match known {
             Some(method) => {
-                let method = intern::shared(method);
-                if listed.is_some() { Method::Listed(method) } else { Method::Claimed(method) }
+                let name = intern::shared(method);
+                match listed {
+                    Some(listed) if listed.names(method) => Method::Listed(name),
+                    Some(_) => Method::OfService(name),
+                    None => Method::Claimed(name),
+                }
             }
             None => Method::Other(path.strip_prefix('/').unwrap_or(&path).to_owned()),
         };
@@ -95,7 +101,9 @@ impl Call {
     /// [method]: https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/#name
     pub(crate) fn span_name(&self) -> Cow<'static, str> {
         match &self.method {
-            Method::Listed(method) | Method::Claimed(method) => method.as_str().to_owned().into(),
+            Method::Listed(method) | Method::OfService(method) | Method::Claimed(method) => {
+                method.as_str().to_owned().into()
+            }
             Method::Other(_) => SYSTEM.into(),
         }
     }
@@ -111,7 +119,7 @@ impl Call {
         let mut list = Vec::with_capacity(room);
         list.push(KeyValue::new(keys::RPC_SYSTEM_NAME, SYSTEM));
         match &mut self.method {
-            Method::Listed(method) | Method::Claimed(method) => {
+            Method::Listed(method) | Method::OfService(method) | Method::Claimed(method) => {
                 list.push(KeyValue::new(keys::RPC_METHOD, method.clone()));
             }
             Method::Other(original) => {
@@ -122,6 +130,15 @@ impl Call {
         push_server(&mut list, server);
         settings.grpc.request_metadata.capture(headers, &settings.redaction, &mut list);
         list
+    }
+
+    /// The method as metrics name it: what only a caller says only if it `exists`.
+    pub(crate) fn method_if(&self, exists: impl Fn(&StringValue) -> bool) -> StringValue {
+        match &self.method {
+            Method::Listed(method) => method.clone(),
+            Method::OfService(method) | Method::Claimed(method) if exists(method) => method.clone(),
+            Method::OfService(_) | Method::Claimed(_) | Method::Other(_) => keys::OTHER.into(),
+        }
     }
 
     /// The head of the response, which may be all of it, has status and metadata or has none.
@@ -256,11 +273,6 @@ fn is_failure(status: Status, side: Side, settings: &Settings) -> bool {
             Side::Client => status.is_client_error(),
         },
     )
-}
-
-/// Whose conventions the span of a request follows.
-pub(crate) fn convention(call: Option<&Call>) -> Convention {
-    if call.is_some() { Convention::Rpc } else { Convention::Http }
 }
 
 /// Each key once, with all its values.

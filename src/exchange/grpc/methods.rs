@@ -149,8 +149,13 @@ impl GrpcMethods {
     }
 
     /// Whether this is on the list.
+    /// Whether the method itself is listed, which is more than its service.
+    pub(super) fn names(&self, method: &str) -> bool {
+        self.methods.contains(method)
+    }
+
     pub(super) fn has(&self, method: &str) -> bool {
-        self.methods.contains(method) || self.services.contains(method::service(method))
+        self.names(method) || self.services.contains(method::service(method))
     }
 }
 
