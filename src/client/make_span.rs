@@ -50,7 +50,7 @@ pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) ->
         let hides = permit.is_some_and(|permit| !permit.context);
         let parent_cx = if hides { Unwritten::of(&seen, false, cx.clone()) } else { cx.clone() };
         let within = Within { tracer: None, parent_cx, attaches_parent: hides };
-        let guard = match begin(config, &seen, within, measuring) {
+        let guard = match begin(config, &seen, within, measuring, None) {
             Ok(live) => Some(open(config, live, request)),
             Err(started) => hides.then(|| Guard::bare(started.cx)),
         };
@@ -60,6 +60,7 @@ pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) ->
         return guard;
     }
 
+    let resend_count = ResendCount::count(&cx);
     let below_another = cx.span().span_context().is_valid();
     let wanted = config.traces && verdict.has_span() && (below_another || !config.parent_required);
     let tracer = || config.providers.tracer.of_request(propagator);
@@ -72,7 +73,7 @@ pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) ->
         None => cx.clone(),
     };
     let within = Within { tracer, parent_cx, attaches_parent: false };
-    let (cx, guard) = match begin(config, &seen, within, measuring) {
+    let (cx, guard) = match begin(config, &seen, within, measuring, resend_count) {
         Ok(live) => {
             // The caller's goes along where there is no span.
             let cx = if live.is_traced() { live.cx().clone() } else { cx.clone() };
@@ -100,12 +101,12 @@ fn begin<R: OutgoingRequest>(
     request: &Seen<'_, R>,
     within: Within<'_>,
     measuring: Option<&Measuring>,
+    resend_count: Option<u32>,
 ) -> Result<Arc<Live>, Started> {
     let Within { tracer, parent_cx, attaches_parent } = within;
     if tracer.is_none() && measuring.is_none() {
         return Err(Started::nothing(parent_cx));
     }
-    let resend_count = ResendCount::count(request.cx());
     let started = (SystemTime::now(), Instant::now());
     let beginning = Beginning {
         tracer,

@@ -36,11 +36,6 @@ impl<'r, R: OutgoingRequest> Seen<'r, R> {
         Self { request, cx, templates, template, target, uri }
     }
 
-    /// The Context that it is sent in.
-    pub(super) fn cx(&self) -> &'r Context {
-        self.cx
-    }
-
     /// The same as a user's functions see it.
     pub(super) fn head(&self) -> RequestHead<'_> {
         self.head_with(self.template())

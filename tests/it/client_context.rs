@@ -435,7 +435,7 @@ fn a_filter_leaves_out_the_span_the_headers_or_both() {
     let callers = traceparent(cx.span().span_context());
     let _attached = cx.attach();
     for (verdict, has_span, writes) in verdicts {
-        let recorder = Recorder::new();
+        let recorder = Recorder::of_spans_alone();
         let arrived = received(&recorder.client_layer().with_filter(move |_| verdict), &used());
         let spans = recorder.spans();
         assert_eq!(spans.len(), if has_span { 2 } else { 0 }, "{verdict:?}");
@@ -452,7 +452,7 @@ fn a_filter_leaves_out_the_span_the_headers_or_both() {
         }
 
         // The same, said with the request.
-        let recorder = Recorder::new();
+        let recorder = Recorder::of_spans_alone();
         let far = FarSide::default();
         let mut request = used();
         request.extensions_mut().insert(verdict);
@@ -661,7 +661,7 @@ fn what_a_layer_in_the_middle_keeps_at_home_makes_no_second_span() {
 
 #[test]
 fn an_outer_layer_that_makes_no_span_leaves_it_to_the_inner_one() {
-    let recorder = Recorder::new();
+    let recorder = Recorder::of_spans_alone();
     let filtered = recorder.client_layer().with_filter(|_| Verdict::none());
     assert_one_span(
         &recorder,

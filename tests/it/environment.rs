@@ -515,7 +515,7 @@ fn a_layer_of_its_own_reads_the_environment_of_the_process() {
 #[expect(clippy::print_stdout, reason = "it is how the child answers")]
 fn a_client_layer_of_its_own_reads_what_is_said_of_clients() {
     if env::var_os(CHILD).is_some() {
-        let recorder = Recorder::new();
+        let recorder = Recorder::of_spans_alone();
         let layer = ClientTraceLayer::new().with_tracer_provider(&recorder.provider);
         let request = Request::builder().method("PURGE").header("x-a", "a").header("x-b", "b");
         let mut answer = response("");

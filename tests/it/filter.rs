@@ -49,7 +49,7 @@ fn a_filtered_request_has_no_span_no_context_and_nothing_in_it() {
 
 #[test]
 fn a_request_without_a_span_may_still_take_its_callers_along() {
-    let recorder = Recorder::new();
+    let recorder = Recorder::of_spans_alone();
     let layer = recorder.layer().with_filter(|_| Verdict::none());
     assert_eq!(seen(&layer, request("/")).0, "0000000000000000");
     let layer = recorder.layer().with_filter(|_| Verdict::all().without_span());

@@ -41,8 +41,8 @@ fn subscribe_with_activation(recorder: &Recorder, activation: bool) -> DefaultGu
 
 /// Client spans that are named after their path, so that each name is there once.
 fn client_layer(recorder: &Recorder) -> ClientTraceLayer {
-    ClientTraceLayer::new()
-        .with_telemetry(recorder)
+    recorder
+        .client_layer()
         .with_span_name(|request| Some(format!("client {}", request.path()).into()))
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod far_side;
 pub(crate) mod grpc;
 pub(crate) mod headers;
 pub(crate) mod meeting;
+pub(crate) mod meters;
 pub(crate) mod proxy;
 pub(crate) mod recorder;
 pub(crate) mod sdk;

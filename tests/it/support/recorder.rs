@@ -1,4 +1,4 @@
-//! A place for spans, without globals and without a thread.
+//! A place for spans and the metrics that go with them, without globals and without a thread.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -16,10 +16,15 @@ use opentelemetry_sdk::{
 use tokio::sync::mpsc;
 use tower_telemetry::{ClientTraceLayer, Providers, TraceLayer, propagation::TraceContext};
 
-/// Keeps every span that has ended.
+use crate::support::meters::Meters;
+
+/// Keeps every span that has ended, and what its layers have measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder {
     pub(crate) provider: SdkTracerProvider,
+    pub(crate) meters: Meters,
+    /// Whether its layers measure, and have to agree.
+    measures: bool,
     exporter: InMemorySpanExporter,
 }
 
@@ -27,7 +32,12 @@ impl Recorder {
     pub(crate) fn new() -> Self {
         let exporter = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
-        Self { provider, exporter }
+        Self { provider, meters: Meters::default(), measures: true, exporter }
+    }
+
+    /// One whose layers do not measure what they record.
+    pub(crate) fn of_spans_alone() -> Self {
+        Self { measures: false, ..Self::new() }
     }
 
     /// One that tells of each span that has ended, for those who have to wait for it.
@@ -38,15 +48,17 @@ impl Recorder {
             .with_simple_exporter(exporter.clone())
             .with_span_processor(Tells(tell))
             .build();
-        (Self { provider, exporter }, ended)
+        (Self { provider, meters: Meters::default(), measures: true, exporter }, ended)
     }
 
     pub(crate) fn layer(&self) -> TraceLayer {
-        TraceLayer::new().with_telemetry(self)
+        let layer = TraceLayer::new().with_telemetry(self);
+        if self.measures { layer.with_metrics(Meters::everything()) } else { layer }
     }
 
     pub(crate) fn client_layer(&self) -> ClientTraceLayer {
-        ClientTraceLayer::new().with_telemetry(self)
+        let layer = ClientTraceLayer::new().with_telemetry(self);
+        if self.measures { layer.with_metrics(Meters::everything()) } else { layer }
     }
 
     /// Where spans go, for another provider.
@@ -54,8 +66,13 @@ impl Recorder {
         self.exporter.clone()
     }
 
+    /// All spans, of which the metrics say the same.
     pub(crate) fn spans(&self) -> Vec<SpanData> {
-        self.exporter.get_finished_spans().unwrap()
+        let spans = self.exporter.get_finished_spans().unwrap();
+        if self.measures {
+            self.meters.assert_agree_with(&spans);
+        }
+        spans
     }
 
     /// The spans of servers, in the order in which they ended.
@@ -96,6 +113,7 @@ impl From<&Recorder> for Providers {
     fn from(recorder: &Recorder) -> Self {
         Providers::global()
             .with_tracer_provider(&recorder.provider)
+            .with_meter_provider(&recorder.meters)
             .with_propagator(TraceContext::new())
     }
 }
