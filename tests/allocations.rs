@@ -15,7 +15,7 @@ use std::{
 use allocation_counter::measure;
 use axum::extract::{ConnectInfo, MatchedPath};
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use opentelemetry::{
     Context as Cx, KeyValue, TraceId,
@@ -24,12 +24,14 @@ use opentelemetry::{
 };
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::{
+    metrics::{InMemoryMetricExporter, SdkMeterProvider},
     propagation::TraceContextPropagator,
     trace::{InMemorySpanExporter, ShouldSample},
 };
 use tower::{Layer, Service, service_fn};
 use tower_telemetry::{
-    ClientTraceLayer, Grpc, PropagationLayer, SamplerBuilder, Telemetry, TraceLayer,
+    ClientTraceLayer, Grpc, Metrics, MetricsLayer, PropagationLayer, SamplerBuilder, Telemetry,
+    TraceLayer,
     propagation::{Propagator, TraceContext},
     sdk::{
         sampler::{RateLimit, Rule},
@@ -588,4 +590,95 @@ fn a_span_that_is_held_takes_about_a_kibibyte() {
     println!("{none} bytes without, {} for one span, {} for ten", one - none, ten - none);
     assert!(one - none <= 2048, "{}", one - none);
     assert!((ten - none) / 10 <= 1280, "{}", ten - none);
+}
+
+/// All that a layer measures, on the SDK's instruments.
+fn everything() -> Metrics {
+    let hosts = Metrics::new().with_hosts(["shop.example:8080"]).unwrap();
+    hosts
+        .with_active_requests()
+        .with_request_body_size()
+        .with_response_body_size()
+        .with_streams_apart()
+        .with_user_agent_synthetic_type()
+        .with_url_scheme()
+        .with_url_template()
+}
+
+/// The SDK's instruments, with somebody who reads them.
+fn meters() -> SdkMeterProvider {
+    SdkMeterProvider::builder().with_periodic_exporter(InMemoryMetricExporter::default()).build()
+}
+
+#[test]
+fn metrics_allocate_nothing_beside_a_span() {
+    let meters = meters();
+    let telemetry = telemetry(SamplerBuilder::new());
+    let answers = |status_code: StatusCode, content_type: Option<&'static str>| {
+        service_fn(move |_: Request<()>| {
+            let mut response = Response::new(Frames { left: 2, ready: false });
+            *response.status_mut() = status_code;
+            if let Some(content_type) = content_type {
+                let value = HeaderValue::from_static(content_type);
+                response.headers_mut().insert("content-type", value);
+            }
+            future::ready(Ok::<_, Infallible>(response))
+        })
+    };
+    let call = || {
+        let mut call = request(Some(SAMPLED));
+        let value = HeaderValue::from_static("application/grpc");
+        call.headers_mut().insert("content-type", value);
+        call
+    };
+    for (name, make, status_code, content_type) in [
+        ("served", (|| request(Some(SAMPLED))) as fn() -> _, StatusCode::OK, None),
+        ("failed", || request(None), StatusCode::INTERNAL_SERVER_ERROR, None),
+        ("streamed", || request(None), StatusCode::OK, Some("text/event-stream")),
+        ("called", call, StatusCode::OK, Some("application/grpc")),
+    ] {
+        let spans = TraceLayer::new().with_telemetry(&telemetry);
+        let both = spans.clone().with_metrics(everything()).with_meter_provider(&meters);
+        let of = |layer: TraceLayer| {
+            let mut service = layer.layer(answers(status_code, content_type));
+            // The first of each kind is a series that the SDK makes room for.
+            count(&mut service, make());
+            count(&mut service, make())
+        };
+        assert_eq!(of(both), of(spans), "{name}");
+    }
+
+    let spans = ClientTraceLayer::new().with_telemetry(&telemetry);
+    let both = spans.clone().with_metrics(everything()).with_meter_provider(&meters);
+    let of = |layer: ClientTraceLayer| {
+        let mut client = layer.layer(bare(2));
+        count(&mut client, outgoing());
+        count(&mut client, outgoing())
+    };
+    assert_eq!(of(both), of(spans));
+}
+
+#[test]
+fn a_request_that_is_measured_and_not_recorded_allocates_what_is_known_of_it() {
+    let meters = meters();
+    let of = |layer: MetricsLayer| {
+        let mut service = layer.with_meter_provider(&meters).layer(bare(2));
+        count(&mut service, request(None));
+        count(&mut service, request(None)) - count(&mut bare(2), request(None))
+    };
+    // What is known of the exchange, and one to leave it with the request.
+    assert_eq!(of(MetricsLayer::new()), 2);
+    assert_eq!(of(MetricsLayer::new().with_metrics(everything())), 2);
+    let filtered = TraceLayer::new().with_filter(|_| Verdict::none());
+    assert_eq!(of(MetricsLayer::from(filtered)), 0);
+
+    // Beside that, what a dropped span does.
+    let off = SamplerBuilder::new().with_always_off();
+    let dropped = over_bare(&off, None, 2);
+    let telemetry = telemetry(off);
+    let layer = TraceLayer::new().with_telemetry(&telemetry).with_metrics(everything());
+    let mut service = layer.with_meter_provider(&meters).layer(bare(2));
+    count(&mut service, request(None));
+    let layered = count(&mut service, request(None)) - count(&mut bare(2), request(None));
+    assert_eq!(layered, dropped + 2);
 }

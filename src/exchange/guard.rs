@@ -116,7 +116,7 @@ impl Guard {
 
     /// Runs a part of the inner service with this exchange's Context as the current one.
     pub(crate) fn run<T>(&self, inner: impl FnOnce() -> T) -> T {
-        let _attached = self.attached().cloned().map(Context::attach);
+        let _attached = self.attached().map(|cx| cx.clone().attach());
         let Some(live) = self.live() else {
             return inner();
         };

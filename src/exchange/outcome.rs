@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use crate::semconv::{
     keys::OTHER,
-    status::{is_client_error, is_server_error},
+    status::{self, is_client_error, is_server_error},
 };
 
 /// Whose span it is.
@@ -87,7 +87,7 @@ fn by_status_code(status_code: StatusCode) -> Cow<'static, str> {
     if status_code.as_u16() < 400 {
         return OTHER.into();
     }
-    status_code.as_str().to_owned().into()
+    status::text(status_code)
 }
 
 /// A box's name says nothing of the error that is in it.

@@ -267,7 +267,8 @@ impl ServerSpan {
 
     /// From here on the bytes of the request's body are counted. Whether nobody else does it.
     pub(super) fn count_request(&self) -> bool {
-        self.listening().fold(false, |first, live| live.told.count_request() || first)
+        let counting = self.listening().filter(|live| live.told.count_request());
+        counting.count() > 0
     }
 
     pub(super) fn request_data(&self, length: u64) {

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use opentelemetry::Value;
 use opentelemetry_sdk::metrics::{
     InMemoryMetricExporter, SdkMeterProvider,
-    data::{AggregatedMetrics, MetricData},
+    data::{AggregatedMetrics, MetricData, SumDataPoint},
 };
 use tokio_test::{assert_pending, task};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
@@ -671,7 +671,7 @@ fn the_sdk_exports_what_was_measured_in_the_conventions_buckets() {
                 assert_eq!(point.attributes().count(), 4);
             }
             (ACTIVE, AggregatedMetrics::I64(MetricData::Sum(sum))) => {
-                let points: Vec<_> = sum.data_points().map(|point| point.value()).collect();
+                let points: Vec<_> = sum.data_points().map(SumDataPoint::value).collect();
                 assert_eq!(points, [0]);
                 assert!(!sum.is_monotonic());
             }

@@ -16,6 +16,7 @@ pub(crate) struct Hosts(Arc<[Host]>);
 
 #[derive(Clone, Debug)]
 struct Host {
+    /// Shared, so that a clone of it costs no allocation.
     name: StringValue,
     port: Option<u16>,
 }
@@ -26,8 +27,10 @@ impl Hosts {
     ) -> Result<Self, BuildError> {
         let parse = |host: H| {
             let text = host.as_ref().trim();
-            let parsed = host::parse(text)
-                .map(|(name, port)| Host { name: name.to_ascii_lowercase().into(), port });
+            let parsed = host::parse(text).map(|(name, port)| Host {
+                name: Arc::<str>::from(name.to_ascii_lowercase()).into(),
+                port,
+            });
             parsed.ok_or_else(|| {
                 let reason = "must be a host, such as `shop.example`, or one with a port, such as `shop.example:8443`";
                 BuildError::of_url("host of metrics", text, reason)

@@ -10,7 +10,7 @@ use std::{
 };
 
 use http::{HeaderMap, Version};
-use opentelemetry::{KeyValue, StringValue, Value};
+use opentelemetry::{KeyValue, StringValue};
 
 use crate::{
     contained::contained,
@@ -30,6 +30,7 @@ use crate::{
     semconv::{
         keys::{self, Convention},
         legacy::LegacyNames,
+        method::Folded,
         url,
     },
 };
@@ -107,7 +108,7 @@ impl Measured {
                 Kind::Http(request) => Some(&request.method),
                 Kind::Grpc(_) => None,
             };
-            let is_stream = streams.has(method.and_then(|method| method.standard()), head);
+            let is_stream = streams.has(method.and_then(Folded::standard), head);
             self.is_stream.store(is_stream, Relaxed);
         }
     }
@@ -144,7 +145,7 @@ impl Measured {
         if side == Side::Server {
             list.extend(keys::HTTP_ROUTE, pattern.clone());
         }
-        list.extend(keys::ERROR_TYPE, ending.error_type.as_ref().map(text));
+        list.extend(keys::ERROR_TYPE, error_type(ending));
         list.extend(
             keys::NETWORK_PROTOCOL_VERSION,
             VERSIONS[usize::from(self.version.load(Relaxed))],
@@ -191,7 +192,7 @@ impl Measured {
         let status = |written: bool| ended.grpc_status.filter(|_| written);
         list.extend(keys::RPC_STATUS_CODE, status(legacy_names != Some(LegacyNames::Instead)));
         list.extend(keys::RPC_RESPONSE_STATUS_CODE, status(legacy_names.is_some()));
-        list.extend(keys::ERROR_TYPE, ending.error_type.as_ref().map(text));
+        list.extend(keys::ERROR_TYPE, error_type(ending));
         self.push_server(&mut list);
         self.last(&list, &custom, ended, |seconds, attributes| {
             instruments.call_duration.record(seconds, attributes);
@@ -269,9 +270,9 @@ fn measure(list: &List, custom: &[KeyValue], record: impl FnOnce(&[KeyValue])) {
     });
 }
 
-fn text(text: &Cow<'static, str>) -> Value {
-    Value::String(match text {
-        Cow::Borrowed(text) => (*text).into(),
+fn error_type(ending: &Ending<'_>) -> Option<StringValue> {
+    ending.error_type.as_ref().map(|error_type| match error_type {
+        Cow::Borrowed(text) => StringValue::from(*text),
         Cow::Owned(text) => intern::shared(text),
     })
 }

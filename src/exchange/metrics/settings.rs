@@ -56,7 +56,7 @@ use crate::{
 ///
 /// # Exemplars
 ///
-/// They are what leads from a bucket to a trace. opentelemetry_sdk 0.33 [records none][exemplars], so there
+/// They are what leads from a bucket to a trace. `opentelemetry_sdk` 0.33 [records none][exemplars], so there
 /// are none to export.
 ///
 /// [client]: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpclientrequestduration
