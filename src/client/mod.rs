@@ -210,6 +210,20 @@
 //!
 //! [name]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name
 //!
+//! # Metrics
+//!
+//! [`ClientTraceLayer::with_metrics`] measures requests beside the spans, [`ClientMetricsLayer`] without
+//! any. Each attempt is measured, from the clock that its span is of: up to the response's head, unless
+//! the span [waits for the body](ClientTraceLayer::with_span_end). [`Metrics`] has what can be asked for, the
+//! attributes, and what keeps their number small.
+//!
+//! ```
+//! use tower_telemetry::{ClientTraceLayer, Metrics};
+//!
+//! let layer = ClientTraceLayer::new().with_metrics(Metrics::new().with_url_template());
+//! # let _ = layer;
+//! ```
+//!
 //! # gRPC
 //!
 //! A request whose content type is one of gRPC's or gRPC-Web's is a call. Its span follows the
@@ -325,6 +339,7 @@
 //! | `OTEL_SEMCONV_STABILITY_OPT_IN` | `rpc`; `rpc/dup` has the older name of a call's status, too, `rpc/old` has it instead | [`Grpc::with_legacy_names`](crate::Grpc::with_legacy_names) |
 //!
 //! [`Telemetry::set_global`]: crate::Telemetry::set_global
+//! [`Metrics`]: crate::Metrics
 
 pub use self::{
     body::ResponseBody,

@@ -150,6 +150,26 @@
 //! `tower_telemetry.time_to_head` is ours, since the conventions have no name for it: how long the
 //! client waited for an answer, where the span goes on with the answer's body.
 //!
+//! # Metrics
+//!
+//! [`TraceLayer::with_metrics`] measures requests beside the spans, [`MetricsLayer`] without any: how
+//! long they take, and if it is asked to, how many are under way and how large bodies are.
+//! [`Metrics`] has what can be asked for, the attributes, and what keeps their number small.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tower_telemetry::{Metrics, TraceLayer};
+//!
+//! let app: Router = Router::new()
+//!     .route("/items/{id}", get(|| async { "an item" }))
+//!     .layer(TraceLayer::new().with_metrics(Metrics::new().with_active_requests()));
+//! # let _ = app;
+//! ```
+//!
+//! What ends a span, ends what is measured, and what a [`RouteLayer`], a [`ServerSpan`] or an
+//! [`ErrorTypeLayer`] tells, metrics are told as well, sampled or not. A request that comes through two
+//! layers that measure is measured by the outer one.
+//!
 //! # gRPC
 //!
 //! A request whose content type is one of gRPC's or gRPC-Web's is a call, on a tonic server, on an
@@ -318,6 +338,7 @@
 //!
 //! [status]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status
 //! [`ConnectInfo`]: https://docs.rs/axum/latest/axum/extract/struct.ConnectInfo.html
+//! [`Metrics`]: crate::Metrics
 //! [`Redaction`]: crate::Redaction
 //! [`Router::layer`]: https://docs.rs/axum/latest/axum/struct.Router.html#method.layer
 //! [`Telemetry::set_global`]: crate::Telemetry::set_global
