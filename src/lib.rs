@@ -40,8 +40,8 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`server`] | a request comes in: [`TraceLayer`], its attributes, what ends a span |
-//! | [`client`] | a request goes out: [`ClientTraceLayer`], its attributes and errors; [`PropagationLayer`] |
+//! | [`server`] | a request comes in: [`TraceLayer`], its attributes, what ends a span; [`MetricsLayer`] |
+//! | [`client`] | a request goes out: [`ClientTraceLayer`], its attributes and errors; [`ClientMetricsLayer`], [`PropagationLayer`] |
 //! | [`propagation`] | headers to Context and back |
 //! | [`sdk`] | where finished spans go: [`Telemetry`], [`SamplerBuilder`], [`ResourceBuilder`] |
 //!
