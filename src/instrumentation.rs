@@ -4,7 +4,7 @@ use std::env::{self, VarError};
 
 use crate::{
     error::Warning,
-    exchange::{capture::HeaderSelector, given::Given},
+    exchange::{capture::HeaderSelector, exceptions::Exceptions, given::Given},
     semconv::{legacy::LegacyNames, method::KnownMethods},
 };
 
@@ -21,6 +21,7 @@ pub(crate) struct Instrumentation {
 }
 
 const STABILITY_OPT_IN: &str = "OTEL_SEMCONV_STABILITY_OPT_IN";
+const EXCEPTION_SIGNAL: &str = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN";
 const KNOWN_METHODS: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
 const CLIENT_REQUEST: &str = "OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS";
 const CLIENT_RESPONSE: &str = "OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS";
@@ -44,6 +45,14 @@ impl Instrumentation {
             warnings.extend(left_out(KNOWN_METHODS, bad, "is no method"));
             methods
         });
+        let exceptions = variable(EXCEPTION_SIGNAL).and_then(|signal| {
+            let exceptions = exception_signal(&signal);
+            if exceptions.is_none() {
+                let reason = "is neither `logs` nor `logs/dup` and was not used";
+                warnings.push(Warning::new(EXCEPTION_SIGNAL, signal, reason));
+            }
+            exceptions
+        });
         let mut headers = |name| {
             let list = variable(name)?;
             let (selector, bad) = HeaderSelector::from_list(&list);
@@ -54,6 +63,7 @@ impl Instrumentation {
             known_methods: known_methods.clone(),
             request_headers: headers(request),
             response_headers: headers(response),
+            exceptions,
         };
         let read = Self {
             server: side(SERVER_REQUEST, SERVER_RESPONSE),
@@ -74,12 +84,14 @@ impl Instrumentation {
             LegacyNames::Beside => "old and new".to_owned(),
             LegacyNames::Instead => "old".to_owned(),
         });
+        let exceptions = server.exceptions.filter(|said| *said != Exceptions::default());
         let said = [
             ("known methods", methods),
             ("server request headers", headers(&server.request_headers)),
             ("server response headers", headers(&server.response_headers)),
             ("client request headers", headers(&client.request_headers)),
             ("client response headers", headers(&client.response_headers)),
+            ("exceptions", exceptions.map(|exceptions| format!("{exceptions:?}"))),
             ("names of a gRPC status", names),
         ];
         said.into_iter().filter_map(|(what, said)| Some((what, said?))).collect()
@@ -121,6 +133,17 @@ fn grpc_names(list: &str) -> (Option<LegacyNames>, Vec<&str>) {
     let unknown =
         |entry: &&str| entry.starts_with("rpc/") && !matches!(*entry, "rpc/dup" | "rpc/old");
     (names, entries().filter(unknown).collect())
+}
+
+/// What the [opt-in] says: logs, or span events beside them.
+///
+/// [opt-in]: https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-logs/
+fn exception_signal(signal: &str) -> Option<Exceptions> {
+    match signal {
+        "logs" => Some(Exceptions::Log),
+        "logs/dup" => Some(Exceptions::Both),
+        _ => None,
+    }
 }
 
 fn left_out(

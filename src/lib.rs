@@ -92,6 +92,7 @@ mod contained;
 mod error;
 mod instrumentation;
 mod intern;
+mod logger;
 mod meter;
 mod providers;
 mod scope;
@@ -109,6 +110,7 @@ pub use self::{
     error::{BuildError, Warning},
     exchange::{
         capture::HeaderSelector,
+        exceptions::Exceptions,
         grpc::{methods::GrpcMethods, settings::Grpc},
         metrics::settings::Metrics,
         redaction::Redaction,

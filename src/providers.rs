@@ -1,17 +1,18 @@
-//! What a layer takes from the outside: a tracer, a meter and a propagator, given or global.
+//! What a layer takes from the outside: a tracer, a meter, a logger and a propagator, given or global.
 
 use opentelemetry::{
+    logs::LoggerProvider,
     metrics::MeterProvider,
     propagation::TextMapPropagator,
     trace::{Tracer, TracerProvider},
 };
 
 use crate::{
-    error::Warning, instrumentation::Instrumentation, meter::MeterSource, propagation::Propagator,
-    tracer::TracerSource,
+    error::Warning, instrumentation::Instrumentation, logger::LoggerSource, meter::MeterSource,
+    propagation::Propagator, tracer::TracerSource,
 };
 
-/// The tracer provider, the meter provider and the propagator that a layer works with.
+/// The tracer, meter and logger providers and the propagator that a layer works with.
 ///
 /// By default they are the global ones, looked up when the layer serves and not when it is built,
 /// so that the order of set-up does not matter. A `Telemetry` turns into one with its own parts;
@@ -43,6 +44,7 @@ use crate::{
 pub struct Providers {
     pub(crate) tracer: TracerSource,
     pub(crate) meter: MeterSource,
+    pub(crate) logger: LoggerSource,
     pub(crate) propagator: Propagator,
     pub(crate) instrumentation: Instrumentation,
     pub(crate) warnings: Vec<Warning>,
@@ -61,6 +63,7 @@ impl Providers {
         Self {
             tracer: TracerSource::global(),
             meter: MeterSource::Global,
+            logger: LoggerSource::default(),
             propagator: Propagator::global(),
             instrumentation,
             warnings,
@@ -98,6 +101,16 @@ impl Providers {
         P: MeterProvider + ?Sized,
     {
         self.meter = MeterSource::from_provider(provider);
+        self
+    }
+
+    /// Records [exceptions](crate::Exceptions) with `provider`. Default: none, as there is no global one.
+    pub fn with_logger_provider<P>(mut self, provider: &P) -> Self
+    where
+        P: LoggerProvider,
+        P::Logger: Send + Sync + 'static,
+    {
+        self.logger = LoggerSource::from_provider(provider);
         self
     }
 

@@ -95,6 +95,8 @@ impl Config {
         self.request_headers = chosen.request_headers;
         let exchange = Arc::make_mut(&mut self.exchange);
         exchange.response_headers = chosen.response_headers;
+        exchange.exceptions.exceptions = chosen.exceptions;
+        exchange.exceptions.logger = self.providers.logger.clone();
         let found = self.providers.instrumentation.legacy_grpc_names;
         exchange.legacy_grpc_names = exchange.grpc.legacy_names_or(found);
     }

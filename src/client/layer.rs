@@ -4,6 +4,7 @@ use std::{borrow::Cow, error::Error, sync::Arc};
 
 use http::Method;
 use opentelemetry::{
+    logs::LoggerProvider,
     metrics::MeterProvider,
     propagation::TextMapPropagator,
     trace::{Tracer, TracerProvider},
@@ -21,9 +22,9 @@ use crate::{
     error::{BuildError, Warning},
     exchange::{
         attributes::Attributes, baggage::BaggageKeys, capture::HeaderSelector,
-        classify::Classifier, filter::Verdict, grpc::settings::Grpc, hooks::Ended,
-        metrics::settings::Metrics, naming::Naming, redaction::Redaction, settings::Settings,
-        span_end::SpanEnd,
+        classify::Classifier, exceptions::Exceptions, filter::Verdict, grpc::settings::Grpc,
+        hooks::Ended, metrics::settings::Metrics, naming::Naming, redaction::Redaction,
+        settings::Settings, span_end::SpanEnd,
     },
     head::{RequestHead, ResponseHead},
     providers::Providers,
@@ -149,6 +150,19 @@ impl ClientTraceLayer {
     /// ```
     pub fn with_baggage_to(self, targets: PropagationTargets) -> Self {
         self.with(|config| config.propagation.baggage = targets)
+    }
+
+    /// Records [exceptions](Exceptions) with `provider`, if they are to be in logs. Default: that of the
+    /// [telemetry](Self::with_telemetry), or else none, as OpenTelemetry has no global one.
+    pub fn with_logger_provider<P>(self, provider: &P) -> Self
+    where
+        P: LoggerProvider,
+        P::Logger: Send + Sync + 'static,
+    {
+        self.with(|config| {
+            let providers = config.providers.clone().with_logger_provider(provider);
+            config.provide(providers);
+        })
     }
 
     /// What the environment said of layers that could not be used, if this layer has read it: if it
@@ -317,6 +331,28 @@ impl ClientTraceLayer {
         F: Fn(&ResponseHead<'_>) -> bool + Send + Sync + 'static,
     {
         self.with(|config| config.classifier = Some(Classifier::by(predicate)))
+    }
+
+    /// Where [exceptions](Exceptions) of requests are recorded. Default:
+    /// `OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN`, or else in logs.
+    ///
+    /// ```
+    /// use tower_telemetry::{Exceptions, ClientTraceLayer};
+    ///
+    /// let layer = ClientTraceLayer::new().with_exceptions(Exceptions::Both);
+    /// # let _ = layer;
+    /// ```
+    pub fn with_exceptions(self, exceptions: Exceptions) -> Self {
+        self.with(|config| config.give(|given| given.exceptions = Some(exceptions)))
+    }
+
+    /// Records the messages of [exceptions](Exceptions), too. Default: their types alone, since [a message may
+    /// hold what should not leave the process][sensitive], such as
+    /// the URL that reqwest's errors have in theirs.
+    ///
+    /// [sensitive]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/exception/
+    pub fn with_exception_messages(self) -> Self {
+        self.with_settings(|settings| settings.exceptions.messages = true)
     }
 
     /// The same, as a classifier of tower-http 0.7 says it, which is shown the request, too, and,

@@ -336,6 +336,7 @@
 //! | `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` | RFC 9110's, `PATCH`, `QUERY` | [`with_known_methods`](ClientTraceLayer::with_known_methods) |
 //! | `OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS` | none | [`with_request_headers`](ClientTraceLayer::with_request_headers) |
 //! | `OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS` | none | [`with_response_headers`](ClientTraceLayer::with_response_headers) |
+//! | `OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN` | `logs`; `logs/dup` has exceptions on the span, too | [`with_exceptions`](ClientTraceLayer::with_exceptions) |
 //! | `OTEL_SEMCONV_STABILITY_OPT_IN` | `rpc`; `rpc/dup` has the older name of a call's status, too, `rpc/old` has it instead | [`Grpc::with_legacy_names`](crate::Grpc::with_legacy_names) |
 //!
 //! [`Telemetry::set_global`]: crate::Telemetry::set_global

@@ -1,7 +1,10 @@
 //! What a message is recorded by, where code and environment both have a say.
 
 use crate::{
-    exchange::capture::{CapturedHeaders, HeaderSelector},
+    exchange::{
+        capture::{CapturedHeaders, HeaderSelector},
+        exceptions::Exceptions,
+    },
     semconv::{keys, method::KnownMethods},
 };
 
@@ -11,6 +14,7 @@ pub(crate) struct Given {
     pub(crate) known_methods: Option<KnownMethods>,
     pub(crate) request_headers: Option<HeaderSelector>,
     pub(crate) response_headers: Option<HeaderSelector>,
+    pub(crate) exceptions: Option<Exceptions>,
 }
 
 /// What counts.
@@ -19,6 +23,7 @@ pub(crate) struct Chosen {
     pub(crate) known_methods: KnownMethods,
     pub(crate) request_headers: CapturedHeaders,
     pub(crate) response_headers: CapturedHeaders,
+    pub(crate) exceptions: Exceptions,
 }
 
 impl Given {
@@ -30,6 +35,7 @@ impl Given {
         };
         let methods = self.known_methods.as_ref().or(found.known_methods.as_ref());
         Chosen {
+            exceptions: self.exceptions.or(found.exceptions).unwrap_or_default(),
             known_methods: methods.cloned().unwrap_or_default(),
             request_headers: headers(
                 &self.request_headers,

@@ -13,6 +13,7 @@ use crate::{
     contained::contained,
     exchange::{
         classify::Classification,
+        exceptions::Exception,
         grpc::web::{Found, Trailers},
         live::Live,
         outcome::Outcome,
@@ -101,6 +102,15 @@ impl Guard {
     /// Whether the exchange is measured; and if it has no span, what its request is known by.
     pub(crate) fn measured(&self) -> Option<u64> {
         self.live().filter(|live| live.is_measured()).map(Live::marked)
+    }
+
+    /// Says what the exchange has failed with, if that is to be recorded; with a message, if anybody
+    /// wants to know it.
+    pub(crate) fn except(&self, exception: impl FnOnce(bool) -> Exception) {
+        if let Some(live) = self.live().filter(|live| live.excepts()) {
+            let exception = exception(live.wants_message());
+            live.told.change(|facts| facts.exception = Some(exception.clone()));
+        }
     }
 
     /// Puts attributes on the span, if that goes anywhere.

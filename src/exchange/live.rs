@@ -1,6 +1,7 @@
 //! An exchange that has not ended, and is recorded or measured: what is known of it by now.
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::{
         Arc,
@@ -18,6 +19,7 @@ use opentelemetry::{
 use crate::{
     exchange::{
         end::End,
+        exceptions::{Exception, Place},
         grpc::call::Call,
         hooks::Ended,
         kind::Kind,
@@ -26,7 +28,7 @@ use crate::{
         recorded::Recorded,
         settings::Settings,
         span_end::SpanEnd,
-        told::Told,
+        told::{Facts, Told},
     },
     head::ResponseHead,
     semconv::{grpc::status::Status, keys},
@@ -71,6 +73,8 @@ pub(crate) struct Start {
     /// Whether its span is this exchange's own, recorded or not, and not that of a caller.
     pub(crate) owns_span: bool,
     pub(crate) settings: Arc<Settings>,
+    /// Whether exceptions are this layer's to record.
+    pub(crate) excepts: bool,
     /// Whether the caller may be told of the span.
     pub(crate) propagates: bool,
     /// Both read at the start: the one says when, the other how long. A wall clock that is set in
@@ -148,6 +152,16 @@ impl Live {
     /// Whether what is set on the span goes anywhere.
     pub(crate) fn is_recording(&self) -> bool {
         self.recorded.is_some() && !self.ended.load(Relaxed)
+    }
+
+    /// Whether anybody wants to know of an exception.
+    pub(crate) fn excepts(&self) -> bool {
+        self.start.excepts && self.settings().exceptions.wants(self.is_recording())
+    }
+
+    /// Whether anybody wants to know its message.
+    pub(crate) fn wants_message(&self) -> bool {
+        self.start.excepts && self.settings().exceptions.wants_message(self.is_recording())
     }
 
     /// Whether what is told goes anywhere: onto the span, or onto metrics.
@@ -304,6 +318,7 @@ impl Live {
             request: self.told.request_size(),
             response: status_code.and_then(|_| self.response_size(&outcome)),
         };
+        let exception = self.exception(&outcome, facts, status_code.is_some());
         let ending = request.end(
             End {
                 named: named || told_name.is_some(),
@@ -329,6 +344,17 @@ impl Live {
         if let Some(measured) = &self.measured {
             measured.end(request, &ended, &ending, settings.legacy_grpc_names, &sizes);
         }
+        if let Some(exception) = exception {
+            let span = self.cx().span();
+            let place = Place {
+                side: settings.side,
+                convention: request.convention(),
+                at: self.started_at() + duration,
+                span: span.span_context(),
+            };
+            let recording = self.recorded.as_ref().map(|_| &span);
+            settings.exceptions.record(&exception, &place, recording);
+        }
         if let Some((recorded, span)) = self.recorded.as_ref().zip(self.span()) {
             let head_after = self.head_after.load(Relaxed);
             let time_to_head = (head_after != 0).then(|| {
@@ -342,6 +368,20 @@ impl Live {
             recorded.end(&span, name, attributes, &ended, settings, request.convention());
         }
         ended.error_type.is_some()
+    }
+
+    /// What it has failed with, if that is to be recorded.
+    fn exception<'a>(
+        &self,
+        outcome: &Outcome,
+        facts: Option<&'a Facts>,
+        responded: bool,
+    ) -> Option<Cow<'a, Exception>> {
+        if !self.start.excepts || matches!(outcome, Outcome::Status) {
+            return None;
+        }
+        let told = facts.and_then(|facts| facts.exception(responded));
+        told.map(Cow::Borrowed).or_else(|| Exception::of_end(outcome).map(Cow::Owned))
     }
 
     /// How large the response's body is, as far as that is known when it ends so.

@@ -36,3 +36,4 @@ pub(crate) mod span_end;
 pub(crate) mod error_names;
 pub(crate) mod outcome;
 pub(crate) mod end;
+pub(crate) mod exceptions;

@@ -91,7 +91,7 @@ fn by_status_code(status_code: StatusCode) -> Cow<'static, str> {
 }
 
 /// A box's name says nothing of the error that is in it.
-fn name_of_type(name: &'static str) -> &'static str {
+pub(crate) fn name_of_type(name: &'static str) -> &'static str {
     if name.starts_with("alloc::boxed::Box<dyn ") { OTHER } else { name }
 }
 

@@ -5,6 +5,7 @@ use crate::{
         baggage::BaggageKeys,
         capture::{CapturedHeaders, HeaderSelector},
         error_names::ErrorNames,
+        exceptions::ExceptionPolicy,
         grpc::settings::Grpc,
         hooks::Hooks,
         outcome::Side,
@@ -30,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) legacy_grpc_names: Option<LegacyNames>,
     pub(crate) span_end: EndPolicy,
     pub(crate) error_names: ErrorNames,
+    pub(crate) exceptions: ExceptionPolicy,
     pub(crate) hooks: Hooks,
 }
 
@@ -47,6 +49,7 @@ impl Settings {
             legacy_grpc_names: None,
             span_end: EndPolicy::of_side(side),
             error_names: ErrorNames::default(),
+            exceptions: ExceptionPolicy::default(),
             hooks: Hooks::default(),
         }
     }

@@ -12,6 +12,8 @@ use std::{
 use arc_swap::ArcSwapOption;
 use opentelemetry::StringValue;
 
+use crate::exchange::exceptions::Exception;
+
 /// Who knows a route; whoever stands further down knows it better.
 ///
 /// Of two routes the one from the better source wins. Of two from the same, a handler's first one
@@ -72,9 +74,19 @@ pub(crate) struct Facts {
     /// What the service's error is called. If the service was tried again and then answered, there
     /// was no error.
     pub(crate) service_error: Option<Cow<'static, str>>,
+    /// What made the handler give up, as it says itself.
+    pub(crate) exception: Option<Exception>,
+    /// The service's error, as far as it is known. The same holds for it.
+    pub(crate) service_exception: Option<Exception>,
 }
 
 impl Facts {
+    /// What the request has failed with, with a response or without one.
+    pub(crate) fn exception(&self, responded: bool) -> Option<&Exception> {
+        let service_exception = self.service_exception.as_ref().filter(|_| !responded);
+        self.exception.as_ref().or(service_exception)
+    }
+
     /// The word for what went wrong, with a response or without one.
     pub(crate) fn error_type(&self, responded: bool) -> Option<Cow<'static, str>> {
         let service_error = self.service_error.as_ref().filter(|_| !responded);

@@ -392,6 +392,14 @@ const ROWS: &[Row] = &[
     )
     .other("x-a"),
     row(
+        &["OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"],
+        "`logs`; see [`Exceptions`]",
+        "[`TraceLayer::with_exceptions`] and the client's",
+        warned("events", DEFAULT),
+    )
+    .is("logs")
+    .other("logs/dup"),
+    row(
         &["OTEL_SEMCONV_STABILITY_OPT_IN"],
         "`rpc`; see the [server's]",
         "[`Grpc::with_legacy_names`]",

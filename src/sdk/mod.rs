@@ -70,8 +70,10 @@
 //!
 //! [`BuildError`]: crate::BuildError
 //! [`ClientTraceLayer::with_request_headers`]: crate::ClientTraceLayer::with_request_headers
+//! [`Exceptions`]: crate::Exceptions
 //! [`Grpc::with_legacy_names`]: crate::Grpc::with_legacy_names
 //! [`Propagator::named`]: crate::propagation::Propagator::named
+//! [`TraceLayer::with_exceptions`]: crate::TraceLayer::with_exceptions
 //! [`TraceLayer::with_request_headers`]: crate::TraceLayer::with_request_headers
 //! [`Warning`]: crate::Warning
 //! [`with_known_methods`]: crate::TraceLayer::with_known_methods

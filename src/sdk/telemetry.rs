@@ -21,6 +21,7 @@ use crate::{
     contained::contained,
     error::Warning,
     instrumentation::Instrumentation,
+    logger::LoggerSource,
     meter::MeterSource,
     propagation::Propagator,
     providers::Providers,
@@ -406,6 +407,7 @@ impl From<&Telemetry> for Providers {
                 known: Known { has_random_ids: true, follows_parents: false },
             },
             meter: MeterSource::Global,
+            logger: LoggerSource::default(),
             propagator: telemetry.propagator.clone(),
             instrumentation: telemetry.instrumentation.clone(),
             // They are the telemetry's, which has logged them.

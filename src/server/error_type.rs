@@ -17,6 +17,7 @@ use tower::{Layer, Service};
 
 use crate::{
     contained::contained,
+    exchange::{exceptions::Exception, outcome::name_of_type},
     semconv::{error_kind, keys::OTHER},
     server::ServerSpan,
 };
@@ -56,8 +57,9 @@ pub trait ErrorType {
         std::any::type_name::<Self>().into()
     }
 
-    /// The message, for an [exception event](ErrorTypeLayer::with_exception_events). It leaves the
-    /// process, so it should hold no secret. By default there is none.
+    /// The message, for [exceptions](crate::Exceptions), where it is [asked
+    /// for](crate::TraceLayer::with_exception_messages). It leaves the process, so it should hold no secret.
+    /// By default there is none.
     fn message(&self) -> Option<String> {
         None
     }
@@ -153,7 +155,7 @@ impl ErrorType for Box<dyn Error + Send + Sync> {
 #[must_use]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ErrorTypeLayer {
-    exception_events: bool,
+    _private: (),
 }
 
 impl ErrorTypeLayer {
@@ -167,32 +169,7 @@ impl ErrorTypeLayer {
     /// # let _ = layers;
     /// ```
     pub const fn new() -> Self {
-        Self { exception_events: false }
-    }
-
-    /// Puts each error on the span as an `exception` event, with type and
-    /// [message](ErrorType::message). Default: not, since the conventions [want such events in
-    /// logs][logs].
-    ///
-    /// ```
-    /// use http::{Request, Response};
-    /// use tower::{ServiceBuilder, service_fn};
-    /// use tower_telemetry::{TraceLayer, server::ErrorTypeLayer};
-    #[doc = include_str!("span_of.md")]
-    ///
-    /// let service = ServiceBuilder::new()
-    ///     .layer(ErrorTypeLayer::new().with_exception_events())
-    ///     .service(service_fn(|_| async {
-    ///         Err::<Response<String>, _>(std::io::Error::other("the disk is full"))
-    ///     }));
-    /// let span = span_by(TraceLayer::new(), service, Request::new(String::new()));
-    /// assert_eq!(span.events[0].name, "exception");
-    /// ```
-    ///
-    /// [logs]: https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/
-    pub const fn with_exception_events(mut self) -> Self {
-        self.exception_events = true;
-        self
+        Self { _private: () }
     }
 }
 
@@ -200,7 +177,7 @@ impl<S> Layer<S> for ErrorTypeLayer {
     type Service = WithErrorType<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        WithErrorType { inner, exception_events: self.exception_events }
+        WithErrorType { inner }
     }
 }
 
@@ -208,7 +185,6 @@ impl<S> Layer<S> for ErrorTypeLayer {
 #[derive(Clone, Debug)]
 pub struct WithErrorType<S> {
     inner: S,
-    exception_events: bool,
 }
 
 impl<S> WithErrorType<S> {
@@ -230,8 +206,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let span = ServerSpan::of(request.extensions());
-        let exception_events = self.exception_events;
-        ErrorTypeFuture { inner: self.inner.call(request), span, exception_events }
+        ErrorTypeFuture { inner: self.inner.call(request), span }
     }
 }
 
@@ -242,7 +217,6 @@ pin_project! {
         #[pin]
         inner: F,
         span: ServerSpan,
-        exception_events: bool,
     }
 }
 
@@ -261,10 +235,11 @@ where
             && let Some(error_type) = contained(|| error.error_type())
         {
             this.span.set_service_error(error_type);
-            if *this.exception_events {
-                let message = contained(|| error.message()).flatten();
-                this.span.add_exception(std::any::type_name::<E>(), message);
-            }
+            let message = || contained(|| error.message()).flatten();
+            this.span.set_service_exception(|with_message| Exception {
+                type_name: name_of_type(std::any::type_name::<E>()).into(),
+                message: with_message.then(message).flatten(),
+            });
         }
         Poll::Ready(result)
     }

@@ -4,6 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use http::Method;
 use opentelemetry::{
+    logs::LoggerProvider,
     metrics::MeterProvider,
     propagation::TextMapPropagator,
     trace::{Tracer, TracerProvider},
@@ -15,9 +16,9 @@ use crate::{
     error::{BuildError, Warning},
     exchange::{
         attributes::Attributes, baggage::BaggageKeys, capture::HeaderSelector,
-        classify::Classifier, filter::Verdict, grpc::settings::Grpc, hooks::Ended,
-        metrics::settings::Metrics, naming::Naming, redaction::Redaction, settings::Settings,
-        span_end::SpanEnd,
+        classify::Classifier, exceptions::Exceptions, filter::Verdict, grpc::settings::Grpc,
+        hooks::Ended, metrics::settings::Metrics, naming::Naming, redaction::Redaction,
+        settings::Settings, span_end::SpanEnd,
     },
     head::{RequestHead, ResponseHead},
     propagation::ResponsePropagation,
@@ -122,6 +123,19 @@ impl TraceLayer {
     {
         self.with(|config| {
             config.providers = config.providers.clone().with_propagator(propagator);
+        })
+    }
+
+    /// Records [exceptions](Exceptions) with `provider`, if they are to be in logs. Default: that of the
+    /// [telemetry](Self::with_telemetry), or else none, as OpenTelemetry has no global one.
+    pub fn with_logger_provider<P>(self, provider: &P) -> Self
+    where
+        P: LoggerProvider,
+        P::Logger: Send + Sync + 'static,
+    {
+        self.with(|config| {
+            let providers = config.providers.clone().with_logger_provider(provider);
+            config.provide(providers);
         })
     }
 
@@ -295,6 +309,27 @@ impl TraceLayer {
         F: Fn(&ResponseHead<'_>) -> SpanEnd + Send + Sync + 'static,
     {
         self.with_settings(|settings| settings.span_end.by = Some(Arc::new(choose)))
+    }
+
+    /// Where [exceptions](Exceptions) of requests are recorded. Default:
+    /// `OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN`, or else in logs.
+    ///
+    /// ```
+    /// use tower_telemetry::{Exceptions, TraceLayer};
+    ///
+    /// let layer = TraceLayer::new().with_exceptions(Exceptions::Both);
+    /// # let _ = layer;
+    /// ```
+    pub fn with_exceptions(self, exceptions: Exceptions) -> Self {
+        self.with(|config| config.give(|given| given.exceptions = Some(exceptions)))
+    }
+
+    /// Records the messages of [exceptions](Exceptions), too. Default: their types alone, since [a message may
+    /// hold what should not leave the process][sensitive].
+    ///
+    /// [sensitive]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/exception/
+    pub fn with_exception_messages(self) -> Self {
+        self.with_settings(|settings| settings.exceptions.messages = true)
     }
 
     /// What counts as a failure, as a classifier of tower-http 0.7 says it. Default: 5xx.

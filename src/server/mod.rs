@@ -277,6 +277,14 @@
 //! assert!(span.attributes.contains(&KeyValue::new("error.type", "bad_order")));
 //! ```
 //!
+//! # Exceptions
+//!
+//! What a request has failed with is recorded once, with the type and no message, as a log record if the
+//! layer has a logger provider: [`Exceptions`] has what counts, and the other places.
+//! [`ServerSpan::record_exception`] is for what a handler makes a response of, and of an error of the
+//! service an [`ErrorTypeLayer`] knows the message, for [who wants
+//! it](TraceLayer::with_exception_messages).
+//!
 //! # Legacy names
 //!
 //! [`TraceLayer::with_legacy_names`] writes the names from before the conventions were stable, too
@@ -295,6 +303,7 @@
 //! | `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` | RFC 9110's, `PATCH`, `QUERY` | [`with_known_methods`](TraceLayer::with_known_methods) |
 //! | `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS` | none | [`with_request_headers`](TraceLayer::with_request_headers) |
 //! | `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS` | none | [`with_response_headers`](TraceLayer::with_response_headers) |
+//! | `OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN` | `logs`; `logs/dup` has exceptions on the span, too | [`with_exceptions`](TraceLayer::with_exceptions) |
 //! | `OTEL_SEMCONV_STABILITY_OPT_IN` | `rpc`; `rpc/dup` has the older name of a call's status, too, `rpc/old` has it instead | [`Grpc::with_legacy_names`](crate::Grpc::with_legacy_names) |
 //!
 //! # With other layers
@@ -338,6 +347,7 @@
 //!
 //! [status]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status
 //! [`ConnectInfo`]: https://docs.rs/axum/latest/axum/extract/struct.ConnectInfo.html
+//! [`Exceptions`]: crate::Exceptions
 //! [`Metrics`]: crate::Metrics
 //! [`Redaction`]: crate::Redaction
 //! [`Router::layer`]: https://docs.rs/axum/latest/axum/struct.Router.html#method.layer

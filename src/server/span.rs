@@ -1,17 +1,19 @@
 //! The span as the inside sees it: what a handler can say of its own request.
 
-use std::{borrow::Cow, iter, sync::Arc};
+use std::{any::type_name, borrow::Cow, error::Error, iter, sync::Arc};
 
 use http::Extensions;
-use opentelemetry::{KeyValue, StringValue};
+use opentelemetry::StringValue;
 
 use crate::{
+    contained::contained,
     exchange::{
+        exceptions::Exception,
         live::Live,
+        outcome::name_of_type,
         told::{Route, RouteSource},
     },
     intern,
-    semconv::keys,
 };
 
 /// The server span of a request, as far as those inside have a say in it: its route, its name, what
@@ -214,6 +216,42 @@ impl ServerSpan {
         }
     }
 
+    /// What has made the handler give up: the [exception](crate::Exceptions) that is recorded when the
+    /// request ends, in place of the service's error, if that fails, too. Of several the first counts.
+    ///
+    /// An error that was made good is none, so it is to be told what the response is a failure for.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use tower::service_fn;
+    /// use tower_telemetry::{Exceptions, TraceLayer, server::ServerSpan};
+    #[doc = include_str!("span_of.md")]
+    ///
+    /// let handler = service_fn(|request: Request<String>| async move {
+    ///     if let Err(error) = request.body().parse::<u32>() {
+    ///         ServerSpan::of(request.extensions()).record_exception(&error);
+    ///     }
+    ///     Response::builder().status(500).body(String::new())
+    /// });
+    /// let layer = TraceLayer::new().with_exceptions(Exceptions::SpanEvent);
+    /// let span = span_by(layer, handler, Request::new("many".to_owned()));
+    /// let said = &span.events[0].attributes[0];
+    /// assert_eq!(said.value.as_str(), "core::num::error::ParseIntError");
+    /// ```
+    pub fn record_exception<E: Error + ?Sized>(&self, error: &E) {
+        let Some(live) = self.listening().find(|live| live.excepts()) else {
+            return;
+        };
+        let message = || contained(|| error.to_string());
+        let exception = Exception {
+            type_name: name_of_type(type_name::<E>()).into(),
+            message: live.wants_message().then(message).flatten(),
+        };
+        live.told.change(|facts| {
+            facts.exception.get_or_insert_with(|| exception.clone());
+        });
+    }
+
     /// What the service's error is called.
     pub(super) fn set_service_error(&self, error_type: impl Into<Cow<'static, str>>) {
         let error_type = error_type.into();
@@ -222,16 +260,13 @@ impl ServerSpan {
         }
     }
 
-    /// Adds the event that [an exception is][event].
-    ///
-    /// [event]: https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/
-    pub(super) fn add_exception(&self, type_name: &'static str, message: Option<String>) {
-        if let Some(span) = self.recording().find_map(Live::span) {
-            let message = message.map(|message| KeyValue::new(keys::EXCEPTION_MESSAGE, message));
-            let attributes = [Some(KeyValue::new(keys::EXCEPTION_TYPE, type_name)), message];
-            let attributes = attributes.into_iter().flatten().collect();
-            span.add_event(keys::EXCEPTION, attributes);
-        }
+    /// What the service's error is, as far as it is known.
+    pub(super) fn set_service_exception(&self, exception: impl FnOnce(bool) -> Exception) {
+        let Some(live) = self.listening().find(|live| live.excepts()) else {
+            return;
+        };
+        let exception = exception(live.wants_message());
+        live.told.change(|facts| facts.service_exception = Some(exception.clone()));
     }
 
     /// The exchanges that layers of this request have opened, from the inside out: there are two where

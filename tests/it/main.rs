@@ -24,6 +24,7 @@ mod disabled;
 mod context;
 mod endings;
 mod environment;
+mod exceptions;
 mod export;
 mod faults;
 mod feedback;

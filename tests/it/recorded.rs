@@ -420,35 +420,6 @@ async fn a_service_can_say_what_its_errors_are() {
     );
 }
 
-#[tokio::test]
-async fn an_error_is_an_event_on_the_span_if_that_is_asked_for() {
-    for (layer, events) in
-        [(ErrorTypeLayer::new(), 0), (ErrorTypeLayer::new().with_exception_events(), 1)]
-    {
-        let recorder = Recorder::new();
-        let mut service = ServiceBuilder::new().layer(recorder.layer()).layer(layer).service(
-            service_fn(|_: Request<()>| async {
-                Err::<Response<String>, _>(std::io::Error::other("the disk is gone"))
-            }),
-        );
-        service.call(Request::new(())).await.unwrap_err();
-        let span = recorder.span();
-        assert_eq!(span.events.events.len(), events);
-        for event in &span.events.events {
-            assert_eq!(event.name, "exception");
-            let attributes: Vec<_> = event
-                .attributes
-                .iter()
-                .map(|attribute| format!("{}={}", attribute.key, attribute.value))
-                .collect();
-            assert_eq!(
-                attributes,
-                ["exception.type=std::io::error::Error", "exception.message=the disk is gone"]
-            );
-        }
-    }
-}
-
 #[test]
 fn a_span_begins_when_the_request_began_where_somebody_knows() {
     use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! What an error makes of the exchange.
 
-use std::any::Any;
+use std::any::{Any, type_name};
 
 use crate::{
     client::{
@@ -12,7 +12,11 @@ use crate::{
         },
     },
     contained::contained,
-    exchange::{guard::Guard, outcome::Outcome},
+    exchange::{
+        exceptions::Exception,
+        guard::Guard,
+        outcome::{Outcome, name_of_type},
+    },
 };
 
 /// What the service's error makes of the exchange. Nobody was heard of yet, so the error may be the
@@ -36,6 +40,17 @@ fn outcome<E: 'static>(
     let Some(settings) = guard.settings() else {
         return Outcome::error::<E>();
     };
+    guard.except(|with_message| {
+        let error: &dyn Any = error;
+        let message = || {
+            let error = settings.error_names.view(error).or_else(|| chain::view(error))?;
+            Some(error.to_string())
+        };
+        Exception {
+            type_name: name_of_type(type_name::<E>()).into(),
+            message: with_message.then(|| contained(message)).flatten().flatten(),
+        }
+    });
     let error: &dyn Any = error;
     // Foreign errors are asked for their sources and their text.
     let named = contained(|| {
