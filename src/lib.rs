@@ -99,6 +99,7 @@ mod scope;
 mod text;
 mod tracer;
 mod flagged;
+mod trace_ids;
 
 #[cfg(feature = "sdk")]
 pub mod sdk;
@@ -118,6 +119,7 @@ pub use self::{
     providers::Providers,
     scope::SCHEMA_URL,
     server::{MetricsLayer, RouteLayer, TraceLayer},
+    trace_ids::TraceIds,
 };
 
 // The README's example is a test.

@@ -54,7 +54,7 @@ pub(super) fn any_case(digits: &[u8]) -> Option<u128> {
 }
 
 /// Writes the digits of a number, all that its bytes have, and gives what follows.
-pub(super) fn write<'a>(to: &'a mut [u8], bytes: &[u8]) -> &'a mut [u8] {
+pub(crate) fn write<'a>(to: &'a mut [u8], bytes: &[u8]) -> &'a mut [u8] {
     let (digits, rest) = to.split_at_mut(2 * bytes.len());
     let (digits, _) = digits.as_chunks_mut();
     for (digits, byte) in digits.iter_mut().zip(bytes) {

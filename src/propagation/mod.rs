@@ -112,7 +112,7 @@ mod propagator;
 mod names;
 mod format;
 mod carrier;
-mod hex;
+pub(crate) mod hex;
 mod trace_context;
 mod traceparent;
 mod tracestate;
