@@ -43,6 +43,7 @@
 //! | [`server`] | a request comes in: [`TraceLayer`], its attributes, what ends a span; [`MetricsLayer`] |
 //! | [`client`] | a request goes out: [`ClientTraceLayer`], its attributes and errors; [`ClientMetricsLayer`], [`PropagationLayer`] |
 //! | [`propagation`] | headers to Context and back |
+//! | `logs` | lines of `tracing-subscriber` that say which span they are of; for other loggers, [`TraceIds`] |
 //! | [`sdk`] | where finished spans go: [`Telemetry`], [`SamplerBuilder`], [`ResourceBuilder`] |
 //!
 //! # Libraries
@@ -61,6 +62,7 @@
 //! | `otlp-grpc` | [`Otlp`](sdk::export::Otlp): export over OTLP/gRPC (turns on `sdk`) | no |
 //! | `gzip`, `zstd` | [`Compression`](sdk::export::Compression) for each of these | no |
 //! | `metrics` | `Telemetry` with metrics, the exporters' health among them (turns on `sdk`) | no |
+//! | `logs` | `logs::WithTraceIds`: trace and span ids in the lines of `tracing-subscriber` | no |
 //! | `sdk` | [`Telemetry`] and its builders | through `otlp-http` |
 //! | `console` | `ConsoleExporter`: traces as trees on a terminal (turns on `sdk`) | no |
 //! | `grpc-descriptors` | [`GrpcMethods`] from descriptor sets | no |
@@ -100,6 +102,9 @@ mod text;
 mod tracer;
 mod flagged;
 mod trace_ids;
+
+#[cfg(feature = "logs")]
+pub mod logs;
 
 #[cfg(feature = "sdk")]
 pub mod sdk;

@@ -5,7 +5,9 @@
 
 use std::{
     convert::Infallible,
+    fmt::Write,
     future::{self, Ready},
+    io,
     net::SocketAddr,
     pin::pin,
     task::{Context, Poll, Waker},
@@ -18,7 +20,7 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use opentelemetry::{
-    Context as Cx, KeyValue, TraceId,
+    Context as Cx, KeyValue, SpanId, TraceId,
     propagation::TextMapPropagator,
     trace::{SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceState},
 };
@@ -31,7 +33,8 @@ use opentelemetry_sdk::{
 use tower::{Layer, Service, service_fn};
 use tower_telemetry::{
     ClientTraceLayer, Grpc, Metrics, MetricsLayer, PropagationLayer, SamplerBuilder, Telemetry,
-    TraceLayer,
+    TraceIds, TraceLayer,
+    logs::{TraceIdNames, WithTraceIds},
     propagation::{Propagator, TraceContext},
     sdk::{
         sampler::{RateLimit, Rule},
@@ -39,6 +42,7 @@ use tower_telemetry::{
     },
     server::Verdict,
 };
+use tracing::Dispatch;
 
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const RANDOM: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03";
@@ -681,4 +685,49 @@ fn a_request_that_is_measured_and_not_recorded_allocates_what_is_known_of_it() {
     count(&mut service, request(None));
     let layered = count(&mut service, request(None)) - count(&mut bare(2), request(None));
     assert_eq!(layered, dropped + 2);
+}
+
+/// Allocations of a line that is logged in a span, and of the span's ids as text.
+fn logged(subscriber: impl Into<Dispatch>) -> u64 {
+    let span = SpanContext::new(
+        TraceId::from(1),
+        SpanId::from(1),
+        TraceFlags::SAMPLED,
+        false,
+        TraceState::NONE,
+    );
+    let _current = Cx::new().with_remote_span_context(span).attach();
+    tracing::dispatcher::with_default(&subscriber.into(), || {
+        let line = || tracing::info!(item = 42, path = "/users/42", "found");
+        // What is made once, such as a thread's buffers, is made by the first.
+        line();
+        let of_line = measure(line).count_total;
+        let mut text = String::with_capacity(128);
+        let of_ids = measure(|| {
+            let ids = TraceIds::current().unwrap();
+            write!(text, "{ids} {}", ids.trace_id()).unwrap();
+        });
+        assert_eq!((of_ids.count_total, text.len()), (0, 81 + 33));
+        of_line
+    })
+}
+
+#[test]
+fn a_line_with_ids_allocates_what_it_does_without() {
+    let text = tracing_subscriber::fmt;
+    let json = || text().json();
+    let ids = || WithTraceIds::new(io::sink);
+    assert_eq!(
+        logged(text().with_writer(ids()).finish()),
+        logged(text().with_writer(io::sink).finish())
+    );
+    let plain = logged(json().with_writer(io::sink).finish());
+    assert_eq!(logged(json().with_writer(ids()).finish()), plain);
+    // It is read to its end for a name that it has, too.
+    let flat = || json().flatten_event(true);
+    let names = TraceIdNames::new("path", "item").unwrap();
+    assert_eq!(
+        logged(flat().with_writer(ids().with_names(names)).finish()),
+        logged(flat().with_writer(io::sink).finish())
+    );
 }

@@ -41,6 +41,7 @@ mod injection;
 mod metrics;
 mod client_metrics;
 mod metrics_cut_off;
+mod log_ids;
 mod other_formats;
 mod otlp_protocols;
 mod otlp_proxy;
