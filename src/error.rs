@@ -1,6 +1,6 @@
 //! What can go wrong while something is set up: a bad setting, a bad variable.
 
-use std::{borrow::Cow, error::Error, fmt};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc};
 
 use crate::text::{legible, without_secrets};
 
@@ -24,13 +24,15 @@ use crate::text::{legible, without_secrets};
 ///     "invalid sampling ratio `1.1`: must be 0, or from 2⁻⁵⁶ to 1",
 /// );
 /// ```
+#[derive(Clone)]
 pub struct BuildError(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     setting: Cow<'static, str>,
     value: String,
     reason: Cow<'static, str>,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl BuildError {
@@ -65,7 +67,7 @@ impl BuildError {
 
     #[cfg(any(feature = "grpc-descriptors", feature = "otlp-http", feature = "otlp-grpc"))]
     pub(crate) fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> Self {
-        self.0.source = Some(Box::new(source));
+        self.0.source = Some(Arc::new(source));
         self
     }
 

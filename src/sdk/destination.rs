@@ -63,7 +63,7 @@ impl Destination {
         Ok(match self {
             #[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
             Self::Otlp(otlp) => {
-                let otlp = otlp.resolve(env)?;
+                let otlp = otlp.resolve(crate::sdk::export::otlp::signal::Signal::Traces, env)?;
                 let settings = otlp.describe();
                 let target = otlp.target();
                 Ready::Exporter(target.name.clone(), settings, Box::new(move |_| target))

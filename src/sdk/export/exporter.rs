@@ -34,11 +34,11 @@ pub(crate) struct Outcome {
     pub(crate) lost: Option<Lost>,
 }
 
-/// Spans that did not make it.
+/// What did not make it: spans, data points or log records.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Lost {
     /// How many of the batch; more than there were is all of them.
-    pub(crate) spans: u64,
+    pub(crate) items: u64,
     pub(crate) loss: Loss,
     /// Fit for a log: legible, and without secrets.
     pub(crate) reason: String,
@@ -64,8 +64,8 @@ impl Outcome {
     }
 
     /// So many of them were not.
-    pub(crate) fn lost(spans: u64, loss: Loss, reason: impl Into<String>) -> Self {
-        Self { lost: Some(Lost { spans, loss, reason: reason.into() }) }
+    pub(crate) fn lost(items: u64, loss: Loss, reason: impl Into<String>) -> Self {
+        Self { lost: Some(Lost { items, loss, reason: reason.into() }) }
     }
 }
 

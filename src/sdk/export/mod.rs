@@ -52,7 +52,7 @@ pub use self::console::ConsoleExporter;
 pub use self::otlp::{compression::Compression, protocol::Protocol, settings::Otlp};
 
 #[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
-mod otlp;
+pub(crate) mod otlp;
 pub(crate) mod exporter;
 pub(crate) mod foreign;
 #[cfg(feature = "console")]

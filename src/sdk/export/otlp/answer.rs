@@ -2,10 +2,12 @@
 
 use std::{error::Error, time::Duration};
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use tokio_rustls::rustls;
 
-use crate::{sdk::export::otlp::connect::Connector, text::legible};
+use crate::{
+    sdk::export::otlp::{connect::Connector, response::Response},
+    text::legible,
+};
 
 /// A response says little; what is longer is not one of a collector, [and is not asked for
 /// again][limit].
@@ -16,7 +18,7 @@ pub(super) const LONGEST: usize = 4 * 1024 * 1024;
 /// Whether a batch has arrived. Every reason is fit for a log.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It has, but for so many spans, which the collector refused for this reason.
+    /// It has, but for so many items, which the collector refused for this reason.
     Taken { rejected: u64, reason: String },
     /// It is not wanted, and would not be another time.
     Refused(String),
@@ -34,9 +36,9 @@ impl Answer {
     /// warning, with nothing rejected, is no loss.
     ///
     /// [partial success]: https://opentelemetry.io/docs/specs/otlp/#partial-success
-    pub(super) fn taken(response: ExportTraceServiceResponse) -> Self {
+    pub(super) fn taken(response: Response) -> Self {
         let partial = response.partial_success.unwrap_or_default();
-        let rejected = u64::try_from(partial.rejected_spans).unwrap_or_default();
+        let rejected = u64::try_from(partial.rejected).unwrap_or_default();
         Self::Taken { rejected, reason: format!("refused: {}", legible(&partial.error_message)) }
     }
 

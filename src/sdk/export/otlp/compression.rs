@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{error::BuildError, sdk::env::Env};
+use crate::{
+    error::BuildError,
+    sdk::{env::Env, export::otlp::signal::Signal},
+};
 
 /// What a request is compressed with.
 ///
@@ -24,17 +27,15 @@ pub enum Compression {
     Zstd,
 }
 
-const VARIABLES: [&str; 2] =
-    ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
-
 impl Compression {
     /// From code, or the environment, or none; and one that this build has.
     pub(super) fn resolve(
         code: Option<Result<Self, BuildError>>,
+        signal: Signal,
         env: &mut Env,
     ) -> Result<Self, BuildError> {
         let Some(compression) = code else {
-            return Ok(Self::from_env(env));
+            return Ok(Self::from_env(signal, env));
         };
         let compression = compression?;
         match compression.missing() {
@@ -43,8 +44,8 @@ impl Compression {
         }
     }
 
-    fn from_env(env: &mut Env) -> Self {
-        let Some((variable, name)) = env.first(VARIABLES) else {
+    fn from_env(signal: Signal, env: &mut Env) -> Self {
+        let Some((variable, name)) = env.first(signal.variables().compression) else {
             return Self::None;
         };
         let reason =
@@ -57,6 +58,20 @@ impl Compression {
         Self::None
     }
 
+    /// Compresses what is one request.
+    pub(super) fn apply(self, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+        match self {
+            Self::None => Ok(bytes),
+            #[cfg(feature = "gzip")]
+            Self::Gzip => gzip(&bytes).map_err(|error| format!("not compressed: {error}")),
+            #[cfg(feature = "zstd")]
+            Self::Zstd => zstd::bulk::compress(&bytes, zstd::DEFAULT_COMPRESSION_LEVEL)
+                .map_err(|error| format!("not compressed: {error}")),
+            #[cfg(not(all(feature = "gzip", feature = "zstd")))]
+            _ => Ok(bytes),
+        }
+    }
+
     /// The feature that it needs, if this build does not have it.
     fn missing(self) -> Option<&'static str> {
         let (there, feature) = match self {
@@ -66,6 +81,17 @@ impl Compression {
         };
         (!there).then_some(feature)
     }
+}
+
+#[cfg(feature = "gzip")]
+fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder};
+
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::default());
+    encoder.write_all(bytes)?;
+    encoder.finish()
 }
 
 fn needs(feature: &str) -> String {

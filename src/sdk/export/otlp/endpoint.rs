@@ -11,19 +11,11 @@ use crate::{
     error::BuildError,
     sdk::{
         env::{Env, NotUnicode},
-        export::otlp::protocol::Protocol,
+        export::otlp::{protocol::Protocol, signal::Signal},
     },
     text::without_secrets,
 };
 
-const BASE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-const INSECURE: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"];
-
-/// The path under which a base URL [takes traces].
-///
-/// [takes traces]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#endpoint-urls-for-otlphttp
-const TRACES_PATH: &str = "/v1/traces";
 const DEFAULT_HTTP: &str = "http://localhost:4318";
 const DEFAULT_GRPC: &str = "http://localhost:4317";
 
@@ -32,27 +24,29 @@ const DEFAULT_GRPC: &str = "http://localhost:4317";
 pub(super) enum Endpoint {
     /// Every signal has its path below it.
     Base(String),
-    /// It is taken as it is.
-    Traces(String),
+    /// It is one signal's, and taken as it is.
+    OfSignal(String),
 }
 
 impl Endpoint {
-    /// The URL for traces: from code, or the environment, or the default.
+    /// The URL for a signal: from code, or the environment, or the default.
     pub(super) fn resolve(
         code: Option<Self>,
         protocol: Protocol,
+        signal: Signal,
         env: &mut Env,
     ) -> Result<Uri, BuildError> {
+        let [own, general] = signal.variables().endpoint;
         let given = match code {
             Some(Self::Base(url)) => Some(("OTLP endpoint", url, true)),
-            Some(Self::Traces(url)) => Some(("OTLP traces endpoint", url, true)),
-            None => match variable(env, TRACES)? {
-                Some(url) => Some((TRACES, url, false)),
-                None => variable(env, BASE)?.map(|url| (BASE, url, false)),
+            Some(Self::OfSignal(url)) => Some((signal.endpoint_setting(), url, true)),
+            None => match variable(env, own)? {
+                Some(url) => Some((own, url, false)),
+                None => variable(env, general)?.map(|url| (general, url, false)),
             },
         };
         if protocol == Protocol::Grpc {
-            let insecure = insecure(env);
+            let insecure = insecure(signal, env);
             return match given {
                 Some((setting, url, code)) => grpc(setting, &url, code, insecure, env),
                 None => Ok(Uri::from_static(DEFAULT_GRPC)),
@@ -61,17 +55,17 @@ impl Endpoint {
         match given {
             Some((setting, url, _)) => {
                 let uri = parse(setting, &url, "http://localhost:4318")?;
-                let as_it_is = matches!(setting, "OTLP traces endpoint" | TRACES);
-                Ok(if as_it_is { uri } else { below(uri) })
+                let as_it_is = setting == signal.endpoint_setting() || setting == own;
+                Ok(if as_it_is { uri } else { below(uri, signal) })
             }
-            None => Ok(below(Uri::from_static(DEFAULT_HTTP))),
+            None => Ok(below(Uri::from_static(DEFAULT_HTTP), signal)),
         }
     }
 }
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Base(url) | Self::Traces(url)) = self;
+        let (Self::Base(url) | Self::OfSignal(url)) = self;
         f.write_str(&without_secrets(url))
     }
 }
@@ -129,8 +123,9 @@ fn grpc(
     })
 }
 
-fn insecure(env: &mut Env) -> bool {
-    env.first(INSECURE).is_some_and(|(variable, value)| env.truth(variable, value))
+fn insecure(signal: Signal, env: &mut Env) -> bool {
+    env.first(signal.variables().insecure)
+        .is_some_and(|(variable, value)| env.truth(variable, value))
 }
 
 /// To go on without an endpoint that cannot be read would be to send spans where nobody wanted
@@ -189,12 +184,12 @@ fn is_host(host: &str) -> bool {
     }
 }
 
-/// `base` with the path for traces after its own.
-fn below(base: Uri) -> Uri {
-    let path = base.path().trim_end_matches('/');
+/// `base` with the signal's path after its own.
+fn below(base: Uri, signal: Signal) -> Uri {
+    let (path, of_signal) = (base.path().trim_end_matches('/'), signal.path());
     let path_and_query = match base.query() {
-        Some(query) => format!("{path}{TRACES_PATH}?{query}"),
-        None => format!("{path}{TRACES_PATH}"),
+        Some(query) => format!("{path}{of_signal}?{query}"),
+        None => format!("{path}{of_signal}"),
     };
     let mut parts = base.clone().into_parts();
     parts.path_and_query = path_and_query.parse().ok();
@@ -215,7 +210,7 @@ mod tests {
 
     fn base(url: &str) -> Result<String, BuildError> {
         let base = Endpoint::Base(url.to_owned());
-        Endpoint::resolve(Some(base), Protocol::HttpProtobuf, &mut env(&[]))
+        Endpoint::resolve(Some(base), Protocol::HttpProtobuf, Signal::Traces, &mut env(&[]))
             .map(|uri| uri.to_string())
     }
 
@@ -291,7 +286,7 @@ mod tests {
         const TRACES: (&str, &str) =
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces:2/as/is");
         const EMPTY: (&str, &str) = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "");
-        let code = Endpoint::Traces("http://code:3/as/is".to_owned());
+        let code = Endpoint::OfSignal("http://code:3/as/is".to_owned());
         for (code, variables, endpoint) in [
             (Some(code), &[GENERAL, TRACES][..], "http://code:3/as/is"),
             (None, &[GENERAL, TRACES], "http://traces:2/as/is"),
@@ -299,7 +294,8 @@ mod tests {
             (None, &[], "http://localhost:4318/v1/traces"),
         ] {
             let http = Protocol::HttpProtobuf;
-            let resolved = Endpoint::resolve(code, http, &mut env(variables)).unwrap();
+            let resolved =
+                Endpoint::resolve(code, http, Signal::Traces, &mut env(variables)).unwrap();
             assert_eq!(resolved.to_string(), endpoint);
         }
     }
@@ -308,7 +304,8 @@ mod tests {
     fn a_bad_variable_is_an_error_that_names_it() {
         for variable in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
             let mut env = env(&[(variable, "collector")]);
-            let error = Endpoint::resolve(None, Protocol::HttpJson, &mut env).unwrap_err();
+            let error =
+                Endpoint::resolve(None, Protocol::HttpJson, Signal::Traces, &mut env).unwrap_err();
             assert_eq!((error.setting(), error.value()), (variable, "collector"));
         }
     }
@@ -316,7 +313,7 @@ mod tests {
     fn of_grpc(url: &str, variables: &[(&str, &str)]) -> (Result<String, BuildError>, Vec<String>) {
         let mut env = env(variables);
         let base = (!url.is_empty()).then(|| Endpoint::Base(url.to_owned()));
-        let resolved = Endpoint::resolve(base, Protocol::Grpc, &mut env);
+        let resolved = Endpoint::resolve(base, Protocol::Grpc, Signal::Traces, &mut env);
         let warnings = env.into_warnings().iter().map(ToString::to_string).collect();
         (resolved.map(|uri| uri.to_string()), warnings)
     }

@@ -9,7 +9,6 @@ use std::{
 use bytes::{BufMut, Bytes};
 use http::{Extensions, HeaderMap, Uri, uri::PathAndQuery};
 use hyper_util::client::legacy::Client;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use tokio::time::Instant;
 use tonic::{
@@ -25,19 +24,19 @@ use crate::{
         client::{Version, client},
         compression::Compression,
         connect::Connector,
+        response::Response,
+        signal::Signal,
         status,
     },
     text::legible,
 };
-
-const EXPORT: PathAndQuery =
-    PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
 
 /// Calls one collector.
 pub(super) struct Grpc {
     current: Mutex<Current>,
     connector: Connector,
     origin: Uri,
+    call: PathAndQuery,
     metadata: MetadataMap,
     compression: Compression,
 }
@@ -53,6 +52,7 @@ impl Grpc {
     pub(super) fn new(
         connector: Connector,
         origin: Uri,
+        signal: Signal,
         headers: HeaderMap,
         compression: Compression,
     ) -> Self {
@@ -61,6 +61,7 @@ impl Grpc {
             current: Mutex::new(Current { client, number: 0 }),
             connector,
             origin,
+            call: signal.call(),
             metadata: MetadataMap::from_headers(headers),
             compression,
         }
@@ -90,7 +91,7 @@ impl Grpc {
         let metadata = self.metadata.clone();
         let mut request = tonic::Request::from_parts(metadata, Extensions::new(), body);
         request.set_timeout(deadline.saturating_duration_since(Instant::now()));
-        let result = grpc.unary(request, EXPORT, Encoded).await;
+        let result = grpc.unary(request, self.call.clone(), Encoded).await;
         mem::forget(unanswered);
         match result {
             Ok(response) => Answer::taken(response.into_inner()),
@@ -184,7 +185,7 @@ struct Encoded;
 
 impl Codec for Encoded {
     type Encode = Bytes;
-    type Decode = ExportTraceServiceResponse;
+    type Decode = Response;
     type Encoder = Self;
     type Decoder = Self;
 
@@ -208,7 +209,7 @@ impl Encoder for Encoded {
 }
 
 impl Decoder for Encoded {
-    type Item = ExportTraceServiceResponse;
+    type Item = Response;
     type Error = Status;
 
     fn decode(&mut self, body: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {

@@ -5,7 +5,10 @@ use percent_encoding::percent_decode_str;
 
 use crate::{
     error::BuildError,
-    sdk::{env::Env, export::otlp::protocol::Protocol},
+    sdk::{
+        env::Env,
+        export::otlp::{protocol::Protocol, signal::Signal},
+    },
 };
 
 /// What describes the message or the connection is not for others to say.
@@ -27,9 +30,10 @@ const EXPORTERS_OWN: [HeaderName; 9] = [
 pub(super) fn resolve(
     code: Vec<(String, String)>,
     protocol: Protocol,
+    signal: Signal,
     env: &mut Env,
 ) -> Result<HeaderMap, BuildError> {
-    let mut headers = from_env(protocol, env);
+    let mut headers = from_env(protocol, signal, env);
     for (name, value) in code {
         // The value may be a key; the name is enough to find it.
         let invalid = |reason| BuildError::new("OTLP header", &name, reason);
@@ -42,11 +46,9 @@ pub(super) fn resolve(
     Ok(headers)
 }
 
-fn from_env(protocol: Protocol, env: &mut Env) -> HeaderMap {
-    const VARIABLES: [&str; 2] =
-        ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
+fn from_env(protocol: Protocol, signal: Signal, env: &mut Env) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    let Some((variable, list)) = env.first(VARIABLES) else {
+    let Some((variable, list)) = env.first(signal.variables().headers) else {
         return headers;
     };
     // A warning names the header at most, and only if it is one: the rest may be a key.
@@ -105,7 +107,7 @@ mod tests {
         let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
         let mut env = Env::fixed(variables.iter().map(own).collect::<HashMap<_, _>>());
         let http = Protocol::HttpProtobuf;
-        let headers = resolve(code.iter().map(own).collect(), http, &mut env);
+        let headers = resolve(code.iter().map(own).collect(), http, Signal::Traces, &mut env);
         (headers, env.into_warnings().iter().map(ToString::to_string).collect())
     }
 
@@ -160,7 +162,7 @@ mod tests {
         for name in ["grpc-timeout", "x-trace-bin", "te"] {
             let of = |protocol| {
                 let code = vec![(name.to_owned(), "s3cret".to_owned())];
-                resolve(code, protocol, &mut Env::fixed(HashMap::new()))
+                resolve(code, protocol, Signal::Traces, &mut Env::fixed(HashMap::new()))
             };
             let error = of(Protocol::Grpc).unwrap_err();
             assert_eq!((error.setting(), error.value()), ("OTLP header", name));

@@ -9,7 +9,6 @@ use http::{
 };
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use tokio::time::timeout;
 
@@ -21,6 +20,8 @@ use crate::{
         connect::Connector,
         protocol::Protocol,
         proxy::{Proxy, Way},
+        response::Response,
+        signal::Signal,
         status::Status,
     },
     text::legible,
@@ -36,6 +37,8 @@ pub(super) struct Http {
     client: Client<Connector, Full<Bytes>>,
     connector: Connector,
     uri: Uri,
+    #[cfg_attr(not(feature = "otlp-json"), expect(dead_code, reason = "JSON alone names it"))]
+    signal: Signal,
     headers: HeaderMap,
 }
 
@@ -43,6 +46,7 @@ impl Http {
     pub(super) fn new(
         connector: Connector,
         uri: Uri,
+        signal: Signal,
         mut headers: HeaderMap,
         protocol: Protocol,
         compression: Compression,
@@ -63,7 +67,7 @@ impl Http {
         if let Some(Proxy { way: Way::Forward(Some(credentials)), .. }) = proxy {
             headers.insert(PROXY_AUTHORIZATION, credentials.clone());
         }
-        Self { client: client(connector.clone(), Version::Http1), connector, uri, headers }
+        Self { client: client(connector.clone(), Version::Http1), connector, uri, signal, headers }
     }
 
     pub(super) async fn attempt(&self, body: Bytes) -> Answer {
@@ -97,7 +101,7 @@ impl Http {
             Err(error) => return Answer::failed(&*error, &self.connector),
         };
         match head.status {
-            status if status.is_success() => Answer::taken(response_in(&body, json)),
+            status if status.is_success() => Answer::taken(self.response_in(&body, json)),
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
@@ -108,21 +112,22 @@ impl Http {
             status => Answer::Refused(answered(status, &body, json)),
         }
     }
+
+    /// A body that is no response of OTLP says nothing; the status does.
+    #[cfg_attr(not(feature = "otlp-json"), expect(clippy::unused_self, reason = "JSON needs it"))]
+    fn response_in(&self, body: &[u8], json: bool) -> Response {
+        if json {
+            #[cfg(feature = "otlp-json")]
+            return Response::from_json(body, self.signal);
+            #[cfg(not(feature = "otlp-json"))]
+            return Response::default();
+        }
+        Response::decode(body).unwrap_or_default()
+    }
 }
 
 fn is_json(content_type: &HeaderValue) -> bool {
     content_type.as_bytes().to_ascii_lowercase().starts_with(JSON.as_bytes())
-}
-
-/// A body that is no response of OTLP says nothing; the status does.
-fn response_in(body: &[u8], json: bool) -> ExportTraceServiceResponse {
-    if json {
-        #[cfg(feature = "otlp-json")]
-        return serde_json::from_slice(body).unwrap_or_default();
-        #[cfg(not(feature = "otlp-json"))]
-        return ExportTraceServiceResponse::default();
-    }
-    ExportTraceServiceResponse::decode(body).unwrap_or_default()
 }
 
 /// The status, and [what the collector says][failures] of it.

@@ -2,7 +2,10 @@
 
 use std::{convert::Infallible, fmt, str::FromStr};
 
-use crate::{error::BuildError, sdk::env::Env};
+use crate::{
+    error::BuildError,
+    sdk::{env::Env, export::otlp::signal::Signal},
+};
 
 /// A way to put OTLP on the wire.
 ///
@@ -25,12 +28,11 @@ pub enum Protocol {
     Grpc,
 }
 
-const VARIABLES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
-
 impl Protocol {
     /// From code, or the environment, or the default; and one that this build can speak.
     pub(super) fn resolve(
         code: Option<Result<Self, BuildError>>,
+        signal: Signal,
         env: &mut Env,
     ) -> Result<Self, BuildError> {
         if let Some(protocol) = code {
@@ -40,22 +42,22 @@ impl Protocol {
                 Some(feature) => Err(invalid(protocol, needs(feature))),
             };
         }
-        let protocol = Self::from_env(env);
+        let protocol = Self::from_env(signal, env);
         match protocol.missing() {
             None => Ok(protocol),
             Some(feature) => {
                 let needs = needs(feature);
                 let reason = format!(
                     "is the default, and {needs}; or choose another, by `with_protocol` or {}",
-                    VARIABLES[1]
+                    signal.variables().protocol[1]
                 );
                 Err(invalid(protocol, reason))
             }
         }
     }
 
-    fn from_env(env: &mut Env) -> Self {
-        let Some((variable, name)) = env.first(VARIABLES) else {
+    fn from_env(signal: Signal, env: &mut Env) -> Self {
+        let Some((variable, name)) = env.first(signal.variables().protocol) else {
             return Self::default();
         };
         let reason = match name.parse().map(|protocol: Self| (protocol, protocol.missing())) {

@@ -15,6 +15,7 @@ use crate::{
 };
 
 /// What code says of proxies.
+#[derive(Clone)]
 pub(super) enum Choice {
     Url(String),
     None,

@@ -23,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// What became of it after the last attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// It has arrived, but for so many spans.
+    /// It has arrived, but for so many items.
     Taken { rejected: u64, reason: String },
     /// It has not.
     Lost { loss: Loss, reason: String },

@@ -1,4 +1,4 @@
-//! The OTLP exporter: its settings, and what is built of them.
+//! The OTLP exporter: its settings, and what is built of them for each signal.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -23,13 +23,14 @@ use crate::{
             exporter::Target,
             otlp::{
                 connect::Connector,
-                encode::Encoder,
                 endpoint::{self, Endpoint},
-                exporter::{OtlpExporter, Transport},
                 headers,
                 proxy::{self, Proxy},
                 retry::Throttle,
+                sender::{Sender, Transport},
+                signal::Signal,
                 tls::{self, Tls},
+                traces::exporter::SpanExporter,
             },
         },
     },
@@ -75,6 +76,9 @@ const AGENT: &str = concat!(
 /// # Ok::<(), tower_telemetry::BuildError>(())
 /// ```
 ///
+/// One value can be handed to each signal: each appends its own path to the endpoint, and asks its own
+/// variables before the general ones.
+///
 /// # How a batch is sent
 ///
 /// Up to 16 batches are on their way at once. One that meets a collector that is busy, or none, is
@@ -95,10 +99,11 @@ const AGENT: &str = concat!(
 ///
 /// [retry]: https://opentelemetry.io/docs/specs/otlp/#failures
 #[must_use]
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Otlp {
     protocol: Option<Result<Protocol, BuildError>>,
-    endpoint: Option<Endpoint>,
+    base_url: Option<String>,
+    urls: Vec<(Signal, String)>,
     headers: Vec<(String, String)>,
     timeout: Option<Duration>,
     compression: Option<Result<Compression, BuildError>>,
@@ -112,8 +117,8 @@ impl Otlp {
         Self::default()
     }
 
-    /// Sets the collector's base URL; [`/v1/traces` is appended][appended], as it is to
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT`. Default: `http://localhost:4318`.
+    /// Sets the collector's base URL; [the signal's path is appended][appended], `/v1/traces` for one,
+    /// as it is to `OTEL_EXPORTER_OTLP_ENDPOINT`. Default: `http://localhost:4318`.
     ///
     /// For gRPC it is scheme, host and port; the default is `http://localhost:4317`. Without a scheme
     /// it is `https`, unless `OTEL_EXPORTER_OTLP_INSECURE` is `true`; a path is an error.
@@ -123,7 +128,8 @@ impl Otlp {
     ///
     /// [appended]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#endpoint-urls-for-otlphttp
     pub fn with_endpoint(mut self, base_url: impl Into<String>) -> Self {
-        self.endpoint = Some(Endpoint::Base(base_url.into()));
+        self.base_url = Some(base_url.into());
+        self.urls.clear();
         self
     }
 
@@ -138,8 +144,41 @@ impl Otlp {
     /// assert_eq!(telemetry.destinations().next(), Some("OTLP to collector:4318/intake"));
     /// # Ok::<(), tower_telemetry::BuildError>(())
     /// ```
-    pub fn with_traces_endpoint(mut self, url: impl Into<String>) -> Self {
-        self.endpoint = Some(Endpoint::Traces(url.into()));
+    pub fn with_traces_endpoint(self, url: impl Into<String>) -> Self {
+        self.with_url(Signal::Traces, url.into())
+    }
+
+    /// Sets the URL for metrics, which is taken as it is, as `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`
+    /// is. Of this and [`with_endpoint`](Self::with_endpoint) the later call counts.
+    ///
+    /// ```
+    /// use tower_telemetry::sdk::export::Otlp;
+    ///
+    /// let otlp = Otlp::new().with_metrics_endpoint("http://user:s3cret@metrics:9090/api/v1/otlp");
+    /// assert!(format!("{otlp:?}").contains("http://REDACTED@metrics:9090/api/v1/otlp"));
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn with_metrics_endpoint(self, url: impl Into<String>) -> Self {
+        self.with_url(Signal::Metrics, url.into())
+    }
+
+    /// Sets the URL for logs, which is taken as it is, as `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT` is. Of
+    /// this and [`with_endpoint`](Self::with_endpoint) the later call counts.
+    ///
+    /// ```
+    /// use tower_telemetry::sdk::export::Otlp;
+    ///
+    /// let otlp = Otlp::new().with_logs_endpoint("http://user:s3cret@logs:3100/otlp/v1/logs");
+    /// assert!(format!("{otlp:?}").contains("http://REDACTED@logs:3100/otlp/v1/logs"));
+    /// ```
+    #[cfg(feature = "logs")]
+    pub fn with_logs_endpoint(self, url: impl Into<String>) -> Self {
+        self.with_url(Signal::Logs, url.into())
+    }
+
+    fn with_url(mut self, signal: Signal, url: String) -> Self {
+        self.urls.retain(|(of, _)| *of != signal);
+        self.urls.push((signal, url));
         self
     }
 
@@ -265,24 +304,29 @@ impl Otlp {
         self
     }
 
-    pub(crate) fn resolve(self, env: &mut Env) -> Result<Resolved, BuildError> {
-        let timeout = self.timeout.unwrap_or_else(|| timeout_from_env(env));
-        let protocol = Protocol::resolve(self.protocol, env)?;
-        let endpoint = Endpoint::resolve(self.endpoint, protocol, env)?;
+    /// The settings for one signal, from code over the environment over the defaults.
+    pub(crate) fn resolve(self, signal: Signal, env: &mut Env) -> Result<Resolved, BuildError> {
+        let timeout = self.timeout.unwrap_or_else(|| timeout_from_env(signal, env));
+        let protocol = Protocol::resolve(self.protocol, signal, env)?;
+        let own = self.urls.into_iter().find(|(of, _)| *of == signal);
+        let given = own.map(|(_, url)| Endpoint::OfSignal(url));
+        let given = given.or(self.base_url.map(Endpoint::Base));
+        let endpoint = Endpoint::resolve(given, protocol, signal, env)?;
         let proxy = Proxy::resolve(self.proxy, &endpoint, protocol, env)?;
         let tls_to_proxy =
             proxy.as_ref().is_some_and(|proxy| proxy.uri.scheme_str() == Some("https"));
         let alpn = if protocol == Protocol::Grpc { "h2" } else { "http/1.1" };
-        let tls = Tls::resolve(self.tls, &endpoint, tls_to_proxy, alpn, env)?;
-        let headers = headers::resolve(self.headers, protocol, env)?;
+        let tls = Tls::resolve(self.tls, &endpoint, tls_to_proxy, alpn, signal, env)?;
+        let headers = headers::resolve(self.headers, protocol, signal, env)?;
         let (endpoint, credentials) = without_userinfo(endpoint);
         Ok(Resolved {
+            signal,
             protocol,
             headers: complete(headers.clone(), credentials),
             named: headers.keys().cloned().collect(),
             endpoint,
             timeout: (!timeout.is_zero()).then_some(timeout),
-            compression: Compression::resolve(self.compression, env)?,
+            compression: Compression::resolve(self.compression, signal, env)?,
             proxy,
             tls,
         })
@@ -292,9 +336,13 @@ impl Otlp {
 impl fmt::Debug for Otlp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        let endpoint = self.base_url.clone().map(Endpoint::Base);
+        let url = |(signal, url): &(Signal, String)| (*signal, Endpoint::OfSignal(url.clone()));
+        let urls: Vec<_> = self.urls.iter().map(url).collect();
         f.debug_struct("Otlp")
             .field("protocol", &self.protocol)
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &endpoint)
+            .field("urls", &urls)
             .field("headers", &names)
             .field("timeout", &self.timeout)
             .field("compression", &self.compression)
@@ -307,6 +355,7 @@ impl fmt::Debug for Otlp {
 
 /// Settings that have been looked at and found good.
 pub(crate) struct Resolved {
+    signal: Signal,
     protocol: Protocol,
     /// Without userinfo, which is among the headers.
     endpoint: Uri,
@@ -355,26 +404,42 @@ impl Resolved {
         ]
     }
 
-    /// The exporter, which nothing can keep from being made.
+    /// The exporter's [`otel.component.type`](Signal::component_type).
+    pub(crate) fn component_type(&self) -> &'static str {
+        self.signal.component_type(self.protocol)
+    }
+
+    /// `server.address`.
+    pub(crate) fn server_address(&self) -> &str {
+        endpoint::host(&self.endpoint)
+    }
+
+    /// `server.port`.
+    pub(crate) fn server_port(&self) -> u16 {
+        endpoint::port(&self.endpoint)
+    }
+
+    /// The exporter of spans, which nothing can keep from being made.
     pub(crate) fn target(self) -> Target {
         Target {
             name: self.name(),
-            component_type: match self.protocol {
-                Protocol::HttpProtobuf => "otlp_http_span_exporter",
-                Protocol::HttpJson => "otlp_http_json_span_exporter",
-                Protocol::Grpc => "otlp_grpc_span_exporter",
-            },
+            component_type: self.component_type(),
             concurrency: CONCURRENCY,
-            server_address: Some(endpoint::host(&self.endpoint).to_owned()),
-            server_port: Some(endpoint::port(&self.endpoint)),
-            make: Box::new(move |resource| {
-                Arc::new(OtlpExporter {
-                    encoder: Encoder::new(resource, self.protocol, self.compression),
-                    transport: self.transport(),
-                    throttle: Throttle::default(),
-                    timeout: self.timeout,
-                })
-            }),
+            server_address: Some(self.server_address().to_owned()),
+            server_port: Some(self.server_port()),
+            make: Box::new(move |resource| Arc::new(SpanExporter::new(resource, self.sender()))),
+        }
+    }
+
+    /// What the signal's requests are sent with. To be called where they are, and again in a process
+    /// that was forked: connections are that runtime's.
+    pub(super) fn sender(&self) -> Sender {
+        Sender {
+            transport: self.transport(),
+            protocol: self.protocol,
+            compression: self.compression,
+            throttle: Throttle::default(),
+            timeout: self.timeout,
         }
     }
 
@@ -385,20 +450,31 @@ impl Resolved {
         let (endpoint, headers) = (self.endpoint.clone(), self.headers.clone());
         match self.protocol {
             #[cfg(feature = "otlp-grpc")]
-            Protocol::Grpc => {
-                Transport::Grpc(Grpc::new(connector, endpoint, headers, self.compression))
-            }
+            Protocol::Grpc => Transport::Grpc(Grpc::new(
+                connector,
+                endpoint,
+                self.signal,
+                headers,
+                self.compression,
+            )),
             #[cfg(feature = "otlp-http")]
             protocol => Transport::Http(Http::new(
                 connector,
                 endpoint,
+                self.signal,
                 headers,
                 protocol,
                 self.compression,
                 self.proxy.as_ref(),
             )),
             #[cfg(not(feature = "otlp-http"))]
-            _ => Transport::Grpc(Grpc::new(connector, endpoint, headers, self.compression)),
+            _ => Transport::Grpc(Grpc::new(
+                connector,
+                endpoint,
+                self.signal,
+                headers,
+                self.compression,
+            )),
         }
     }
 }
@@ -438,10 +514,8 @@ fn complete(mut headers: HeaderMap, credentials: Option<HeaderValue>) -> HeaderM
     headers
 }
 
-fn timeout_from_env(env: &mut Env) -> Duration {
-    const VARIABLES: [&str; 2] =
-        ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
-    let millis = env.first(VARIABLES).and_then(|(variable, value)| {
+fn timeout_from_env(signal: Signal, env: &mut Env) -> Duration {
+    let millis = env.first(signal.variables().timeout).and_then(|(variable, value)| {
         env.parse(variable, value, "must be milliseconds, 0 or more", |_| true)
     });
     millis.map_or(DEFAULT_TIMEOUT, Duration::from_millis)
@@ -455,7 +529,8 @@ mod tests {
 
     fn resolved(otlp: Otlp, variables: &[(&str, &str)]) -> Resolved {
         let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
-        otlp.resolve(&mut Env::fixed(variables.iter().map(own).collect::<HashMap<_, _>>())).unwrap()
+        let mut env = Env::fixed(variables.iter().map(own).collect::<HashMap<_, _>>());
+        otlp.resolve(Signal::Traces, &mut env).unwrap()
     }
 
     #[test]
@@ -478,6 +553,73 @@ mod tests {
         ] {
             assert_eq!(resolved(otlp, variables).timeout, timeout, "{variables:?}");
         }
+    }
+
+    #[cfg(all(feature = "metrics", feature = "logs"))]
+    #[test]
+    fn one_value_serves_all_signals_and_each_has_its_own_path_and_variables() {
+        let of = |otlp: &Otlp, signal, variables: &[(&str, &str)]| {
+            let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+            let mut env = Env::fixed(variables.iter().map(own).collect::<HashMap<_, _>>());
+            let resolved = otlp.clone().resolve(signal, &mut env).unwrap();
+            (resolved.name(), resolved.component_type(), resolved.timeout.unwrap().as_millis())
+        };
+        let signals = [Signal::Traces, Signal::Metrics, Signal::Logs];
+        let all = |otlp: &Otlp, variables: &[(&str, &str)]| {
+            signals.map(|signal| of(otlp, signal, variables).0.replace("OTLP to ", ""))
+        };
+
+        let plain = Otlp::new();
+        let base = Otlp::new().with_endpoint("http://code:1/base");
+        let metrics = base.clone().with_metrics_endpoint("http://code:2/as/is");
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://general:1"),
+            ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://own:2/as/is"),
+        ];
+        for (otlp, variables, expected) in [
+            (&plain, &[][..], ["localhost:4318"; 3].map(|host| (host, None))),
+            (
+                &plain,
+                &variables,
+                [("general:1", None), ("own:2", Some("/as/is")), ("general:1", None)],
+            ),
+            (&base, &variables, ["code:1/base"; 3].map(|host| (host, None))),
+            (
+                &metrics,
+                &variables,
+                [("code:1/base", None), ("code:2", Some("/as/is")), ("code:1/base", None)],
+            ),
+            // The later call counts.
+            (
+                &metrics.clone().with_endpoint("http://code:3"),
+                &[],
+                ["code:3"; 3].map(|host| (host, None)),
+            ),
+        ] {
+            let paths = ["/v1/traces", "/v1/metrics", "/v1/logs"];
+            let expected = [0, 1, 2].map(|at| {
+                let (host, path) = expected[at];
+                format!("{host}{}", path.unwrap_or(paths[at]))
+            });
+            assert_eq!(all(otlp, variables), expected);
+        }
+
+        let timeouts = [
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "1"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "2"),
+            ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "3"),
+            ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf"),
+        ];
+        let seen = signals.map(|signal| {
+            let (_, component_type, timeout) = of(&plain, signal, &timeouts);
+            (component_type, timeout)
+        });
+        let expected = [
+            ("otlp_http_span_exporter", 1),
+            ("otlp_http_metric_exporter", 2),
+            ("otlp_http_log_exporter", 3),
+        ];
+        assert_eq!(seen, expected);
     }
 
     #[test]

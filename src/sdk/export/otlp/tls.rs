@@ -12,21 +12,19 @@ use tokio_rustls::rustls::{
 
 use crate::{
     error::BuildError,
-    sdk::env::{Env, NotUnicode},
+    sdk::{
+        env::{Env, NotUnicode},
+        export::otlp::signal::{Signal, Variables},
+    },
     text::without_secrets,
 };
-
-const CA: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
-const CERTIFICATE: [&str; 2] =
-    ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"];
-const KEY: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"];
 
 const CA_SETTING: &str = "OTLP CA certificate";
 const CERTIFICATE_SETTING: &str = "OTLP client certificate";
 const KEY_SETTING: &str = "OTLP client key";
 
 /// What code says, in PEM.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Given {
     pub(super) ca: Option<Vec<u8>>,
     pub(super) client: Option<(Vec<u8>, Vec<u8>)>,
@@ -58,8 +56,10 @@ impl Tls {
         endpoint: &Uri,
         with_proxy: bool,
         alpn: &str,
+        signal: Signal,
         env: &mut Env,
     ) -> Result<Option<Self>, BuildError> {
+        let variables = signal.variables();
         if endpoint.scheme_str() != Some("https") {
             for (setting, is_given) in
                 [(CA_SETTING, given.ca.is_some()), (CERTIFICATE_SETTING, given.client.is_some())]
@@ -70,30 +70,31 @@ impl Tls {
                     return Err(BuildError::new(setting, "PEM", reason));
                 }
             }
-            for variables in [CA, CERTIFICATE, KEY] {
-                if let Some((variable, path)) = env.first(variables) {
+            let Variables { certificate, client_certificate, client_key, .. } = *variables;
+            for either in [certificate, client_certificate, client_key] {
+                if let Some((variable, path)) = env.first(either) {
                     let shown = if is_pem(&path) { "REDACTED".to_owned() } else { path };
                     env.warn(variable, shown, "is for an https endpoint; it was not used");
                 }
             }
             return if with_proxy {
-                Self::new(None, None, endpoint, alpn).map(Some)
+                Self::new(None, None, endpoint, alpn, variables).map(Some)
             } else {
                 Ok(None)
             };
         }
         let ca = match given.ca {
             Some(text) => Some(Pem { setting: CA_SETTING, path: "PEM".to_owned(), text }),
-            None => Pem::from_env(CA, env)?,
+            None => Pem::from_env(variables.certificate, env)?,
         };
         let client = match given.client {
             Some((certificate, key)) => Some((
                 Pem { setting: CERTIFICATE_SETTING, path: "PEM".to_owned(), text: certificate },
                 Pem { setting: KEY_SETTING, path: "REDACTED".to_owned(), text: key },
             )),
-            None => client_from_env(env)?,
+            None => client_from_env(variables, env)?,
         };
-        Self::new(ca, client, endpoint, alpn).map(Some)
+        Self::new(ca, client, endpoint, alpn, variables).map(Some)
     }
 
     fn new(
@@ -101,16 +102,19 @@ impl Tls {
         client: Option<(Pem, Pem)>,
         endpoint: &Uri,
         alpn: &str,
+        variables: &Variables,
     ) -> Result<Self, BuildError> {
         let (own_ca, client_certificate) = (ca.is_some(), client.is_some());
         // Named, since the process' default may be missing, or two libraries' at once.
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| unusable(endpoint, error))?;
+            .map_err(|error| unusable(endpoint, variables, error))?;
         let builder = match ca {
             Some(ca) => builder.with_root_certificates(ca.roots()?),
-            None => system(builder, provider).map_err(|error| unusable(endpoint, error))?,
+            None => {
+                system(builder, provider).map_err(|error| unusable(endpoint, variables, error))?
+            }
         };
         let mut config = match client {
             Some((certificate, key)) => with_client(builder, &certificate, &key)?,
@@ -196,15 +200,16 @@ fn is_pem(path: &str) -> bool {
 }
 
 /// Both of them, or none.
-fn client_from_env(env: &Env) -> Result<Option<(Pem, Pem)>, BuildError> {
-    match (Pem::from_env(CERTIFICATE, env)?, Pem::from_env(KEY, env)?) {
+fn client_from_env(variables: &Variables, env: &Env) -> Result<Option<(Pem, Pem)>, BuildError> {
+    let Variables { client_certificate, client_key, .. } = *variables;
+    match (Pem::from_env(client_certificate, env)?, Pem::from_env(client_key, env)?) {
         (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
         (None, None) => Ok(None),
         (Some(certificate), None) => {
-            Err(certificate.invalid(format!("needs its key; set {}", KEY[1])))
+            Err(certificate.invalid(format!("needs its key; set {}", client_key[1])))
         }
         (None, Some(key)) => {
-            Err(key.invalid(format!("needs its certificate; set {}", CERTIFICATE[1])))
+            Err(key.invalid(format!("needs its certificate; set {}", client_certificate[1])))
         }
     }
 }
@@ -237,12 +242,12 @@ fn system(
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)))
 }
 
-fn unusable(endpoint: &Uri, error: rustls::Error) -> BuildError {
+fn unusable(endpoint: &Uri, variables: &Variables, error: rustls::Error) -> BuildError {
     let reason = format!(
         "https needs certificates to believe, and the system's cannot be used: {error}; install \
          them (the package ca-certificates), or give the collector's own, by `with_ca_certificate` \
          or {}",
-        CA[1]
+        variables.certificate[1]
     );
     BuildError::of_url("OTLP endpoint", &endpoint.to_string(), reason).caused_by(error)
 }

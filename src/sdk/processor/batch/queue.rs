@@ -328,7 +328,7 @@ impl Queue {
         let spans = state.exporting.swap_remove(at).spans;
         state.counts.exporting -= spans;
         let mut exported = spans;
-        if let Some(Lost { spans: lost, loss, reason }) = outcome.lost {
+        if let Some(Lost { items: lost, loss, reason }) = outcome.lost {
             let lost = lost.min(spans);
             exported -= lost;
             state.counts.lose_because(lost, Fate::Failed(loss), reason);

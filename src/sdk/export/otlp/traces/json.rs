@@ -3,7 +3,6 @@
 use opentelemetry_proto::{
     tonic::{
         collector::trace::v1::ExportTraceServiceRequest,
-        common::v1::{AnyValue, KeyValue, any_value::Value},
         trace::v1::{ResourceSpans, ScopeSpans},
     },
     transform::{
@@ -13,7 +12,10 @@ use opentelemetry_proto::{
 };
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::sdk::export::otlp::encode::{Encoded, LARGEST, too_large};
+use crate::sdk::export::otlp::{
+    encode::{Encoded, LARGEST, too_large},
+    numbers::name_odd_numbers,
+};
 
 /// The batch in as few requests as it takes, if each is not to be larger than `large`.
 pub(super) fn encode(
@@ -35,13 +37,13 @@ fn encode_all(request: ExportTraceServiceRequest, large: usize, encoded: &mut Ve
     let bytes = serde_json::to_vec(&request).map_err(|error| format!("not encoded: {error}"));
     let size = bytes.as_ref().map_or(0, Vec::len);
     if size <= most {
-        encoded.push(Encoded { spans, bytes });
+        encoded.push(Encoded { items: spans, bytes });
     } else if spans > 1 {
         let (first, second) = halves(request);
         encode_all(first, large, encoded);
         encode_all(second, large, encoded);
     } else {
-        encoded.push(Encoded { spans, bytes: Err(too_large(size)) });
+        encoded.push(Encoded { items: spans, bytes: Err(too_large("a span", size)) });
     }
 }
 
@@ -81,42 +83,20 @@ fn halves(
     (first, second)
 }
 
-/// Makes text of attributes that are no finite number. What is written for them otherwise is `null`,
-/// and for that a receiver may refuse the whole batch.
 fn without_odd_numbers(request: &mut ExportTraceServiceRequest) {
     for of_resource in &mut request.resource_spans {
         if let Some(resource) = &mut of_resource.resource {
-            all(&mut resource.attributes);
+            name_odd_numbers(&mut resource.attributes);
         }
         for of_scope in &mut of_resource.scope_spans {
             if let Some(scope) = &mut of_scope.scope {
-                all(&mut scope.attributes);
+                name_odd_numbers(&mut scope.attributes);
             }
             for span in &mut of_scope.spans {
-                all(&mut span.attributes);
-                span.events.iter_mut().for_each(|event| all(&mut event.attributes));
-                span.links.iter_mut().for_each(|link| all(&mut link.attributes));
+                name_odd_numbers(&mut span.attributes);
+                span.events.iter_mut().for_each(|event| name_odd_numbers(&mut event.attributes));
+                span.links.iter_mut().for_each(|link| name_odd_numbers(&mut link.attributes));
             }
         }
-    }
-}
-
-fn all(attributes: &mut [KeyValue]) {
-    attributes.iter_mut().filter_map(|attribute| attribute.value.as_mut()).for_each(one);
-}
-
-fn one(value: &mut AnyValue) {
-    match &mut value.value {
-        Some(Value::DoubleValue(number)) if !number.is_finite() => {
-            // As protobuf's own mapping to JSON spells them.
-            let name = match *number {
-                f64::INFINITY => "Infinity",
-                f64::NEG_INFINITY => "-Infinity",
-                _ => "NaN",
-            };
-            value.value = Some(Value::StringValue(name.to_owned()));
-        }
-        Some(Value::ArrayValue(array)) => array.values.iter_mut().for_each(one),
-        _ => {}
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn encode(
         let span = Span::from(span);
         let size = span.encoded_len();
         if size > LARGEST {
-            encoded.push(Encoded { spans: 1, bytes: Err(too_large(size)) });
+            encoded.push(Encoded { items: 1, bytes: Err(too_large("a span", size)) });
             continue;
         }
         if body.spans > 0 && body.size + framed(size) + body.room_for(&scope) > large {
@@ -126,7 +126,7 @@ impl Body {
             body.extend(scope.schema);
         }
         body.extend(self.schema);
-        Encoded { spans: self.spans, bytes: Ok(body) }
+        Encoded { items: self.spans, bytes: Ok(body) }
     }
 }
 
@@ -217,7 +217,7 @@ mod tests {
             let [encoded] = &encode(batch, &resource, LARGEST)[..] else {
                 panic!("one request was to come");
             };
-            assert_eq!(encoded.spans, spans as u64);
+            assert_eq!(encoded.items, spans as u64);
             assert_eq!(encoded.bytes.as_ref().unwrap(), &whole);
         }
         let (_, resource) = batch(0);
@@ -231,15 +231,15 @@ mod tests {
         let encoded = encode(batch, &resource, 1000);
         assert!(encoded.len() > 10);
         let mut names = Vec::new();
-        for Encoded { spans, bytes } in encoded {
+        for Encoded { items, bytes } in encoded {
             let bytes = bytes.unwrap();
             // A single span may be larger than is wished for.
-            assert!(bytes.len() <= 1000 || spans == 1, "{} bytes", bytes.len());
+            assert!(bytes.len() <= 1000 || items == 1, "{} bytes", bytes.len());
             let request = ExportTraceServiceRequest::decode(&bytes[..]).unwrap();
             let of_scopes = request.resource_spans.into_iter().flat_map(|it| it.scope_spans);
             let before = names.len();
             names.extend(of_scopes.flat_map(|it| it.spans).map(|span| span.name));
-            assert_eq!((names.len() - before) as u64, spans);
+            assert_eq!((names.len() - before) as u64, items);
         }
         expected.sort();
         names.sort();
@@ -253,7 +253,7 @@ mod tests {
         let encoded = encode(batch, &resource, LARGEST);
         let spans: Vec<(u64, Option<&str>)> = encoded
             .iter()
-            .map(|it| (it.spans, it.bytes.as_ref().err().map(String::as_str)))
+            .map(|it| (it.items, it.bytes.as_ref().err().map(String::as_str)))
             .collect();
         assert_eq!(spans, [(1, Some("a span of 65 MiB is too large")), (2, None)]);
     }
