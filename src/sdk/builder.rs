@@ -19,6 +19,7 @@ use crate::{
         destination::{self, Destination},
         disabled::{self, Disabled},
         env::Env,
+        export::item::Items,
         processor::{
             batch::BatchSettings,
             fan_out::{FanOut, Handle},
@@ -294,7 +295,7 @@ impl TelemetryBuilder {
         let mut nothing = Env::fixed(HashMap::new());
         let asked = if disabled.is_some() { &mut nothing } else { &mut env };
         let limits = limits.resolve(asked);
-        let batch = batch.resolve(asked)?;
+        let batch = batch.resolve(Items::Spans, asked)?;
         let ready = destinations
             .into_iter()
             .map(|destination| destination.resolve(asked))

@@ -2,9 +2,9 @@
 
 use std::{error::Error, fmt};
 
-use crate::sdk::text::count;
+use crate::sdk::export::item::Items;
 
-/// Spans that did not make it, and why.
+/// Spans or log records that did not make it, and why.
 ///
 /// Returned by [`Telemetry::shutdown`](crate::Telemetry::shutdown) and
 /// [`Telemetry::force_flush`](crate::Telemetry::force_flush). It covers what has failed since the
@@ -17,7 +17,9 @@ pub struct ExportError {
 /// What went wrong in one place.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    pub(crate) spans: u64,
+    pub(crate) items: Items,
+    /// How many of them are lost.
+    pub(crate) lost: u64,
     pub(crate) timed_out: bool,
     pub(crate) reason: String,
 }
@@ -33,7 +35,19 @@ impl ExportError {
     /// are not, since they may yet be exported.
     #[must_use]
     pub fn failed_spans(&self) -> u64 {
-        self.failures.iter().fold(0, |sum, failure| failure.spans.saturating_add(sum))
+        self.failed(Items::Spans)
+    }
+
+    /// The same of log records.
+    #[cfg(feature = "logs")]
+    #[must_use]
+    pub fn failed_log_records(&self) -> u64 {
+        self.failed(Items::LogRecords)
+    }
+
+    fn failed(&self, items: Items) -> u64 {
+        let failures = self.failures.iter().filter(|failure| failure.items == items);
+        failures.fold(0, |sum, failure| failure.lost.saturating_add(sum))
     }
 
     /// Whether the deadline passed before everything was out.
@@ -45,11 +59,17 @@ impl ExportError {
 
 impl fmt::Display for ExportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not all spans were exported: ")?;
+        let of = |items| self.failures.iter().any(|failure| failure.items == items);
+        let what = match (of(Items::Spans), of(Items::LogRecords)) {
+            (true, true) => "spans and log records",
+            (false, true) => Items::LogRecords.name(),
+            _ => Items::Spans.name(),
+        };
+        write!(f, "not all {what} were exported: ")?;
         for (at, failure) in self.failures.iter().enumerate() {
             f.write_str(if at == 0 { "" } else { "; " })?;
-            if failure.spans > 0 {
-                write!(f, "{}: ", count(failure.spans))?;
+            if failure.lost > 0 {
+                write!(f, "{}: ", failure.items.count(failure.lost))?;
             }
             f.write_str(&failure.reason)?;
         }
@@ -115,8 +135,9 @@ mod tests {
 
     #[test]
     fn an_export_error_adds_up_and_names_each_failure() {
-        let failure = |spans, timed_out, reason: &str| Failure {
-            spans,
+        let failure = |lost, timed_out, reason: &str| Failure {
+            items: Items::Spans,
+            lost,
             timed_out,
             reason: reason.to_owned(),
         };

@@ -8,7 +8,6 @@ use crate::sdk::{
         counts::{Counts, Fate},
         processor::Batch,
     },
-    text::count,
 };
 
 /// What became of the spans that have ended so far, exporter by exporter. From
@@ -216,8 +215,8 @@ impl ExporterHealth {
 impl fmt::Display for ExporterHealth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, counts, .. } = self;
-        let ended = count(counts.ended);
-        write!(f, "{name}: {ended} ended, {} exported", counts.exported)?;
+        let (ended, came) = (counts.items.count(counts.ended), counts.items.came());
+        write!(f, "{name}: {ended} {came}, {} exported", counts.exported)?;
         if self.in_flight() > 0 {
             write!(f, ", {} in flight", self.in_flight())?;
         }

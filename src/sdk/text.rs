@@ -1,4 +1,4 @@
-//! What is shown to people: no secrets, and words for numbers.
+//! What is shown to people: no secrets.
 
 use opentelemetry_sdk::error::OTelSdkError;
 
@@ -9,13 +9,5 @@ pub(crate) fn plain(error: &OTelSdkError) -> String {
     match error {
         OTelSdkError::InternalFailure(message) => legible(message),
         error => legible(&error.to_string()),
-    }
-}
-
-/// So many spans, in words.
-pub(crate) fn count(spans: u64) -> String {
-    match spans {
-        1 => "1 span".to_owned(),
-        _ => format!("{spans} spans"),
     }
 }

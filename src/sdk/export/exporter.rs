@@ -5,14 +5,16 @@ use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 use opentelemetry_sdk::{Resource, trace::SpanData};
 use tokio::time::Instant;
 
+use crate::sdk::export::item::Item;
+
 /// Takes batches to where they go.
 ///
 /// It is made on the processor's own thread, inside the runtime there, and used on no other: so its
 /// connections are that runtime's, and it may spawn, sleep and connect.
-pub(crate) trait Exporter: Send + Sync {
+pub(crate) trait Exporter<T = SpanData>: Send + Sync {
     /// Sends the batch, again where that helps, and gives up at the deadline. Called while earlier
     /// batches are still on their way, as many as [`Target::concurrency`] allows.
-    fn export(self: Arc<Self>, batch: Vec<SpanData>, deadline: Instant) -> Running<Outcome>;
+    fn export(self: Arc<Self>, batch: Vec<T>, deadline: Instant) -> Running<Outcome>;
 
     /// Has what the exporter itself holds back sent. Most hold nothing back.
     fn flush(self: Arc<Self>) -> Running<Result<(), String>> {
@@ -74,7 +76,7 @@ impl Outcome {
     not(feature = "metrics"),
     allow(dead_code, reason = "metrics say what it is and where it sends to")
 )]
-pub(crate) struct Target {
+pub(crate) struct Target<T: Item = SpanData> {
     /// What it is called in messages: where it sends to, without userinfo and query.
     pub(crate) name: String,
     /// Its `otel.component.type`.
@@ -84,14 +86,14 @@ pub(crate) struct Target {
     /// Where it sends to, if that is known: `server.address` and `server.port`.
     pub(crate) server_address: Option<String>,
     pub(crate) server_port: Option<u16>,
-    pub(crate) make: Make,
+    pub(crate) make: Make<T>,
 }
 
-/// Makes the exporter, for spans of this resource. Called again in a process that was forked, which
+/// Makes the exporter, for what is of this resource. Called again in a process that was forked, which
 /// may use none of its parent's connections.
-pub(crate) type Make = Box<dyn Fn(&Resource) -> Arc<dyn Exporter> + Send + Sync>;
+pub(crate) type Make<T> = Box<dyn Fn(&Resource) -> Arc<dyn Exporter<T>> + Send + Sync>;
 
-impl fmt::Debug for Target {
+impl<T: Item> fmt::Debug for Target<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }

@@ -53,6 +53,7 @@ pub use self::otlp::{compression::Compression, protocol::Protocol, settings::Otl
 
 #[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
 pub(crate) mod otlp;
+pub(crate) mod item;
 pub(crate) mod exporter;
 pub(crate) mod foreign;
 #[cfg(feature = "console")]

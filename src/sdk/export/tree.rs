@@ -13,7 +13,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 use unicode_width::UnicodeWidthStr;
 
-use crate::{sdk::text::count, text::visible};
+use crate::{sdk::export::item::Items, text::visible};
 
 /// An ended span, and whose it is.
 pub(super) struct Span {
@@ -139,7 +139,7 @@ impl Tree {
         let (Some(start), Some(end), Some(first)) = (start, end, self.spans.first()) else {
             return;
         };
-        let spans = count(u64::try_from(self.spans.len()).unwrap_or(u64::MAX));
+        let spans = Items::Spans.count(u64::try_from(self.spans.len()).unwrap_or(u64::MAX));
         let trace_id = first.data.span_context.trace_id();
         self.line(text, &format!("trace {trace_id}  {spans}  {}", duration(start, end)));
     }

@@ -17,19 +17,37 @@ use crate::{
     contained::contained,
     sdk::{
         error::Failure,
+        export::item::Item,
         processor::batch::{counts::Fate, processor::Batch},
-        text::{count, plain},
+        text::plain,
     },
 };
 
 /// A processor, and what it is called.
 #[derive(Debug)]
-pub(crate) struct Member {
+pub(crate) struct Member<S = Stage> {
     pub(crate) name: String,
     pub(crate) settings: Settings,
-    pub(crate) stage: Stage,
+    pub(crate) stage: S,
     /// Held by the thread on which it does a job.
     at_work: Mutex<()>,
+}
+
+/// The kinds of processors that a signal has.
+pub(crate) trait Stages: Send + Sync + 'static {
+    type Item: Item;
+
+    fn batch(&self) -> Option<&Batch<Self::Item>>;
+
+    /// Whether it is called on the thread of whoever brings something, and may take any time.
+    fn is_blocking(&self) -> bool {
+        self.batch().is_none()
+    }
+
+    /// For those that may block, as all that follows.
+    fn force_flush(&self) -> OTelSdkResult;
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult;
 }
 
 /// What is to be said of its settings, without secrets.
@@ -54,40 +72,50 @@ pub(super) enum Job {
     Shutdown,
 }
 
-impl Member {
-    pub(crate) fn new(name: String, settings: Settings, stage: Stage) -> Self {
-        Self { name, settings, stage, at_work: Mutex::default() }
+impl Stage {
+    /// What is called on the thread of whoever ends a span, and may take any time.
+    fn blocking(&self) -> Option<&dyn SpanProcessor> {
+        match self {
+            Self::Foreign(processor) => Some(processor.as_ref()),
+            Self::Batch(_) => None,
+            #[cfg(feature = "console")]
+            Self::Console(console) => Some(console),
+        }
+    }
+}
+
+impl Stages for Stage {
+    type Item = SpanData;
+
+    fn batch(&self) -> Option<&Batch> {
+        match self {
+            Self::Batch(batch) => Some(batch),
+            _ => None,
+        }
     }
 
+    fn force_flush(&self) -> OTelSdkResult {
+        self.blocking().map_or(Ok(()), SpanProcessor::force_flush)
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.blocking().map_or(Ok(()), |processor| processor.shutdown_with_timeout(timeout))
+    }
+}
+
+impl Member {
     /// Whether it is not ours, and may do anything with a span that starts.
     pub(super) fn is_foreign(&self) -> bool {
         matches!(self.stage, Stage::Foreign(_))
     }
 
     pub(super) fn batch(&self) -> Option<&Batch> {
-        match &self.stage {
-            Stage::Batch(batch) => Some(batch),
-            _ => None,
-        }
-    }
-
-    /// What is called on the thread of whoever ends a span, and may take any time.
-    fn blocking(&self) -> Option<&dyn SpanProcessor> {
-        match &self.stage {
-            Stage::Foreign(processor) => Some(processor.as_ref()),
-            Stage::Batch(_) => None,
-            #[cfg(feature = "console")]
-            Stage::Console(console) => Some(console),
-        }
-    }
-
-    pub(super) fn is_blocking(&self) -> bool {
-        self.blocking().is_some()
+        self.stage.batch()
     }
 
     /// When one panics, neither the request whose span it was given nor the others are to suffer.
     pub(super) fn start(&self, span: &mut Span, cx: &Context) {
-        if let Some(processor) = self.blocking() {
+        if let Some(processor) = self.stage.blocking() {
             contained(|| processor.on_start(span, cx));
         }
     }
@@ -96,7 +124,7 @@ impl Member {
         match &self.stage {
             Stage::Batch(batch) => batch.end(span),
             _ => {
-                if let Some(processor) = self.blocking() {
+                if let Some(processor) = self.stage.blocking() {
                     contained(|| processor.on_end(span));
                 }
             }
@@ -114,6 +142,12 @@ impl Member {
             }
         }
     }
+}
+
+impl<S: Stages> Member<S> {
+    pub(crate) fn new(name: String, settings: Settings, stage: S) -> Self {
+        Self { name, settings, stage, at_work: Mutex::default() }
+    }
 
     /// Whether it is still at a job that was not waited for. To ask it for another flush would be
     /// one more thread that waits.
@@ -124,10 +158,9 @@ impl Member {
     /// Does the job, which may take longer than it should.
     pub(super) fn does(&self, job: Job, timeout: Duration) -> Result<(), OTelSdkError> {
         let _at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
-        let does = || match (self.blocking(), job) {
-            (None, _) => Ok(()),
-            (Some(processor), Job::Flush) => processor.force_flush(),
-            (Some(processor), Job::Shutdown) => processor.shutdown_with_timeout(timeout),
+        let does = || match job {
+            Job::Flush => self.stage.force_flush(),
+            Job::Shutdown => self.stage.shutdown_with_timeout(timeout),
         };
         contained(does)
             .unwrap_or_else(|| Err(OTelSdkError::InternalFailure("it panicked".to_owned())))
@@ -148,7 +181,7 @@ impl Member {
         self.failure(0, true, "still at work on what it was asked for before")
     }
 
-    /// Waits for a queue's job until the deadline, and says what of its spans did not make it.
+    /// Waits for a queue's job until the deadline, and says what of it did not make it.
     pub(super) fn wait(
         &self,
         job: Job,
@@ -156,7 +189,7 @@ impl Member {
         timeout: Duration,
         deadline: Instant,
     ) -> Vec<Failure> {
-        let Some(batch) = self.batch() else {
+        let Some(batch) = self.stage.batch() else {
             return Vec::new();
         };
         let late = match (job, flush) {
@@ -167,23 +200,28 @@ impl Member {
         let (lost, complaints) = batch.tell();
         let mut failures: Vec<Failure> = lost
             .into_iter()
-            .map(|(fate, spans, reason)| self.failure(spans, false, &told(fate, &reason)))
+            .map(|(fate, items, reason)| self.failure(items, false, &told(fate, &reason)))
             .collect();
         failures.extend(complaints.iter().map(|complaint| self.failure(0, false, complaint)));
-        if let Some(spans) = late {
-            let to_go = match spans {
+        if let Some(left) = late {
+            let to_go = match left {
                 0 => String::new(),
-                _ => format!(", with {} to go", count(spans)),
+                _ => format!(", with {} to go", <S::Item as Item>::ITEMS.count(left)),
             };
             // What waits after a flush may still make it.
-            let lost = if job == Job::Shutdown { spans } else { 0 };
+            let lost = if job == Job::Shutdown { left } else { 0 };
             failures.push(self.failure(lost, true, &format!("not done within {timeout:?}{to_go}")));
         }
         failures
     }
 
-    fn failure(&self, spans: u64, timed_out: bool, reason: &str) -> Failure {
-        Failure { spans, timed_out, reason: format!("{}: {reason}", self.name) }
+    fn failure(&self, lost: u64, timed_out: bool, reason: &str) -> Failure {
+        Failure {
+            items: <S::Item as Item>::ITEMS,
+            lost,
+            timed_out,
+            reason: format!("{}: {reason}", self.name),
+        }
     }
 }
 

@@ -11,5 +11,6 @@
 pub(super) mod fan_out;
 pub(super) mod value_length;
 pub(super) mod member;
+pub(super) mod jobs;
 pub(super) mod batch;
 pub mod tail;

@@ -1,15 +1,12 @@
-//! The alarm: one line when spans begin to get lost, one when they no longer do.
+//! The alarm: one line when spans or log records begin to get lost, one when they no longer do.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::sdk::{
-    processor::batch::counts::{Counts, Fate},
-    text::count,
-};
+use crate::sdk::processor::batch::counts::{Counts, Fate};
 
-/// Watches the counts. It says nothing twice: while spans get lost, the counts tell how many.
+/// Watches the counts. It says nothing twice: while something gets lost, the counts tell how much.
 #[derive(Debug)]
 pub(super) struct Alarm {
     /// How long nothing must get lost to be well again.
@@ -57,9 +54,9 @@ impl Alarm {
                     .map(|(fate, _)| counts.reason(*fate))
                     .next()
                     .unwrap_or_default();
-                let lost = count(lost);
+                let (items, lost) = (counts.items.name(), counts.items.count(lost));
                 Some(Said::Lost(format!(
-                    "spans are being lost, {lost} so far: {reason}; `Telemetry::health` counts them"
+                    "{items} are being lost, {lost} so far: {reason}; `Telemetry::health` counts them"
                 )))
             }
             Some(losing) if lost > 0 => {
@@ -70,18 +67,19 @@ impl Alarm {
             Some(losing)
                 if now >= losing.last + self.quiet && counts.exported > losing.exported =>
             {
-                let lost = count(counts.all_lost() - losing.before);
+                let items = counts.items.name();
+                let lost = counts.items.count(counts.all_lost() - losing.before);
                 let within = losing.last.duration_since(losing.since).as_secs();
                 self.losing = None;
                 Some(Said::Recovered(format!(
-                    "spans are exported again, after {lost} were lost within {within} s"
+                    "{items} are exported again, after {lost} were lost within {within} s"
                 )))
             }
             Some(_) => None,
         }
     }
 
-    /// Whether spans are being lost, as far as is known.
+    /// Whether something is being lost, as far as is known.
     pub(super) fn is_raised(&self) -> bool {
         self.losing.is_some()
     }
@@ -96,6 +94,7 @@ impl Alarm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sdk::export::item::Items;
 
     const QUIET: Duration = Duration::from_secs(5);
 
@@ -130,6 +129,16 @@ mod tests {
         // And once more.
         counts.lose(1, Fate::AfterShutdown);
         assert!(matches!(alarm.look(at(10), &counts), Some(Said::Lost(_))));
+    }
+
+    #[test]
+    fn log_records_are_called_what_they_are() {
+        let mut alarm = Alarm::new(QUIET);
+        let mut counts = Counts::new(Items::LogRecords);
+        counts.lose(1, Fate::AfterShutdown);
+        let said = "log records are being lost, 1 log record so far: they were emitted after the \
+                    shutdown; `Telemetry::health` counts them";
+        assert_eq!(alarm.look(Instant::now(), &counts), Some(Said::Lost(said.to_owned())));
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! The account of one exporter: what ended, and what became of it.
+//! The account of one exporter: what came, and what became of it.
 
 use std::mem;
 
-use crate::sdk::export::exporter::Loss;
+use crate::sdk::export::{exporter::Loss, item::Items};
 
-/// Every way in which a span that has ended can fail to be exported.
+/// Every way in which what has come can fail to be exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sdk) enum Fate {
     /// The queue was full.
     QueueFull,
-    /// It ended when the processor no longer took any.
+    /// It came when the processor no longer took any.
     AfterShutdown,
     /// An export was made of it, and failed.
     Failed(Loss),
@@ -40,10 +40,11 @@ impl Fate {
     }
 }
 
-/// So many spans of each fate, and what was last said of it.
+/// So many items of each fate, and what was last said of it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::sdk) struct Counts {
-    /// Sampled spans that the processor was given.
+    pub(in crate::sdk) items: Items,
+    /// What the processor was given: sampled spans, or log records.
     pub(in crate::sdk) ended: u64,
     pub(in crate::sdk) exported: u64,
     /// In the queue.
@@ -57,12 +58,16 @@ pub(in crate::sdk) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn lose(&mut self, spans: u64, fate: Fate) {
-        self.lost[fate.at()] += spans;
+    pub(super) fn new(items: Items) -> Self {
+        Self { items, ..Self::default() }
     }
 
-    pub(super) fn lose_because(&mut self, spans: u64, fate: Fate, reason: String) {
-        self.lose(spans, fate);
+    pub(super) fn lose(&mut self, items: u64, fate: Fate) {
+        self.lost[fate.at()] += items;
+    }
+
+    pub(super) fn lose_because(&mut self, items: u64, fate: Fate, reason: String) {
+        self.lose(items, fate);
         self.reasons[fate.at()] = reason;
     }
 
@@ -75,7 +80,10 @@ impl Counts {
         match fate {
             _ if self.lost(fate) == 0 => "",
             Fate::QueueFull => "the queue was full",
-            Fate::AfterShutdown => "they ended after the shutdown",
+            Fate::AfterShutdown => match self.items {
+                Items::Spans => "they ended after the shutdown",
+                Items::LogRecords => "they were emitted after the shutdown",
+            },
             Fate::Failed(_) => &self.reasons[fate.at()],
         }
     }
@@ -85,8 +93,8 @@ impl Counts {
     }
 
     /// So many of those that were lost have been told of.
-    pub(super) fn told(&mut self, spans: u64, fate: Fate) {
-        self.told[fate.at()] += spans;
+    pub(super) fn told(&mut self, items: u64, fate: Fate) {
+        self.told[fate.at()] += items;
     }
 
     /// What was lost since it was told the last time: how many, why, and whether by running out of

@@ -12,7 +12,7 @@ use opentelemetry_sdk::{Resource, trace::SpanData};
 use crate::{
     error::BuildError,
     sdk::{
-        export::exporter::Target,
+        export::{exporter::Target, item::Item},
         processor::batch::{
             counts::{Counts, Fate},
             queue::Queue,
@@ -23,19 +23,28 @@ use crate::{
 };
 
 /// A batch processor in front of one exporter.
-pub(in crate::sdk) struct Batch {
+pub(in crate::sdk) struct Batch<T: Item = SpanData> {
     /// Another one in a process that was forked.
-    queue: ArcSwap<Queue>,
-    target: Arc<Target>,
+    queue: ArcSwap<Queue<T>>,
+    target: Arc<Target<T>>,
     settings: Resolved,
     resource: Resource,
     inheriting: Mutex<()>,
 }
 
 impl Batch {
+    /// Takes a span that has ended. Those that only record are for processors, not for backends.
+    pub(in crate::sdk) fn end(&self, span: SpanData) {
+        if span.span_context.is_sampled() {
+            self.push(span);
+        }
+    }
+}
+
+impl<T: Item> Batch<T> {
     /// Starts its thread.
     pub(in crate::sdk) fn start(
-        target: Target,
+        target: Target<T>,
         settings: Resolved,
         resource: &Resource,
     ) -> Result<Self, BuildError> {
@@ -52,7 +61,7 @@ impl Batch {
         })
     }
 
-    pub(in crate::sdk) fn target(&self) -> &Target {
+    pub(in crate::sdk) fn target(&self) -> &Target<T> {
         &self.target
     }
 
@@ -60,15 +69,12 @@ impl Batch {
         self.settings
     }
 
-    /// Takes a span that has ended. Those that only record are for processors, not for backends.
-    pub(in crate::sdk) fn end(&self, span: SpanData) {
-        if !span.span_context.is_sampled() {
-            return;
-        }
-        let given_back = self.queue.load().push(span);
-        if let Some(span) = given_back {
+    /// Takes an item.
+    pub(in crate::sdk) fn push(&self, item: T) {
+        let given_back = self.queue.load().push(item);
+        if let Some(item) = given_back {
             // The queue of the process that it is now takes it.
-            self.queue().push(span);
+            self.queue().push(item);
         }
     }
 
@@ -81,28 +87,28 @@ impl Batch {
         self.queue().tell()
     }
 
-    /// Has what has ended exported; [`wait_for_flush`](Self::wait_for_flush) waits for it.
+    /// Has what has come exported; [`wait_for_flush`](Self::wait_for_flush) waits for it.
     pub(in crate::sdk) fn begin_flush(&self) -> Option<u64> {
         self.queue().begin_flush()
     }
 
-    /// How many spans are still to go, if the flush is not done by then.
+    /// How many items are still to go, if the flush is not done by then.
     pub(in crate::sdk) fn wait_for_flush(&self, flush: u64, deadline: Instant) -> Result<(), u64> {
         self.queue().wait_for_flush(flush, deadline)
     }
 
-    /// Takes no more spans, and has those that are there exported until then.
+    /// Takes no more items, and has those that are there exported until then.
     pub(in crate::sdk) fn begin_shutdown(&self, deadline: Instant) {
         self.queue().begin_shutdown(deadline);
     }
 
-    /// How many spans are lost, if the shutdown is not done by then.
+    /// How many items are lost, if the shutdown is not done by then.
     pub(in crate::sdk) fn wait_for_shutdown(&self, deadline: Instant) -> Result<(), u64> {
         self.queue().wait_for_shutdown(deadline)
     }
 
     /// The queue of this process.
-    fn queue(&self) -> Arc<Queue> {
+    fn queue(&self) -> Arc<Queue<T>> {
         let queue = self.queue.load_full();
         if !queue.is_inherited() {
             return queue;
@@ -113,38 +119,38 @@ impl Batch {
             return queue;
         }
         let own = begin(&self.target, self.settings, &self.resource).unwrap_or_else(|_| {
-            // Without a thread whatever ends is lost, and counted.
+            // Without a thread whatever comes is lost, and counted.
             let stopped = Arc::new(Queue::new(self.settings, 1));
             stopped.stopped();
             stopped
         });
-        for span in queue.bequeath() {
-            own.push(span);
+        for item in queue.bequeath() {
+            own.push(item);
         }
         self.queue.store(Arc::clone(&own));
         own
     }
 }
 
-fn begin(
-    target: &Arc<Target>,
+fn begin<T: Item>(
+    target: &Arc<Target<T>>,
     settings: Resolved,
     resource: &Resource,
-) -> std::io::Result<Arc<Queue>> {
+) -> std::io::Result<Arc<Queue<T>>> {
     let concurrency = target.concurrency.min(settings.exports);
     let queue = Arc::new(Queue::new(settings, concurrency));
     thread::start(Arc::clone(&queue), Arc::clone(target), settings, resource.clone())?;
     Ok(queue)
 }
 
-impl Drop for Batch {
+impl<T: Item> Drop for Batch<T> {
     /// Who has not shut it down waits for nothing.
     fn drop(&mut self) {
         self.queue.load().begin_shutdown(Instant::now());
     }
 }
 
-impl fmt::Debug for Batch {
+impl<T: Item> fmt::Debug for Batch<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch")
             .field("exporter", &self.target.name)

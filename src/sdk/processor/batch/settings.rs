@@ -1,11 +1,14 @@
-//! `BatchSettings`: how many spans wait, for how long, and how many exports run at once.
+//! `BatchSettings`: how much waits, for how long, and how many exports run at once.
 
 use std::time::Duration;
 
-use crate::{error::BuildError, sdk::env::Env};
+use crate::{
+    error::BuildError,
+    sdk::{env::Env, export::item::Items},
+};
 
-/// What a queue may be set to: 1 Mi spans of some 1 KiB each are a GiB.
-const MOST_SPANS: usize = 1 << 20;
+/// What a queue may be set to: 1 Mi spans or log records of some 1 KiB each are a GiB.
+const MOST: usize = 1 << 20;
 /// Each has a connection of its own.
 const MOST_EXPORTS: usize = 64;
 /// A year, so that a clock can show when it is over.
@@ -13,22 +16,23 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 const QUEUE_SIZE: usize = 2048;
 const BATCH_SIZE: usize = 512;
-const DELAY: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
 const EXPORTS: usize = 16;
 
-/// The settings of the batch processor in front of each exporter.
+/// The settings of the batch processor in front of each exporter of spans, and of log records, which
+/// have [settings of their own](crate::TelemetryBuilder::with_logs).
 ///
 /// What is not set here comes from the [environment](crate::sdk#environment), or else is the
-/// [specification's default][defaults].
+/// specification's default, for [spans][defaults] or for [log records][logs].
 ///
 /// # How much memory it takes
 ///
-/// At most [`max_queue_size`](Self::with_max_queue_size) spans wait, and
+/// At most [`max_queue_size`](Self::with_max_queue_size) of them wait, and
 /// [`max_concurrent_exports`](Self::with_max_concurrent_exports) times
 /// [`max_export_batch_size`](Self::with_max_export_batch_size) are on their way: 2048 and 8192 by
-/// default. A span is 352 bytes and what its name, attributes, events and links hold; one that is on
-/// its way is there in the encoded form, too. An exporter of your own that hangs keeps the batch that
+/// default. A span is 352 bytes and what its name, attributes, events and links hold, a log record
+/// 512 bytes and what its body and attributes hold; one that is on its way is there in the encoded
+/// form, too. An exporter of your own that hangs keeps the batch that
 /// it was given last, though that is counted as lost.
 ///
 /// ```
@@ -48,6 +52,7 @@ const EXPORTS: usize = 16;
 /// ```
 ///
 /// [defaults]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#batching-processor
+/// [logs]: https://opentelemetry.io/docs/specs/otel/logs/sdk/#batching-processor
 #[must_use]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchSettings {
@@ -64,29 +69,30 @@ impl BatchSettings {
         Self::default()
     }
 
-    /// Sets how many spans wait at most, from 1 to 1048576. What ends when so many wait is dropped,
-    /// and counted. Default: `OTEL_BSP_MAX_QUEUE_SIZE`, or 2048.
-    pub fn with_max_queue_size(mut self, spans: usize) -> Self {
-        self.queue_size = Some(spans);
+    /// Sets how many wait at most, from 1 to 1048576. What comes when so many wait is dropped, and
+    /// counted. Default: `OTEL_BSP_MAX_QUEUE_SIZE` or `OTEL_BLRP_MAX_QUEUE_SIZE`, or 2048.
+    pub fn with_max_queue_size(mut self, items: usize) -> Self {
+        self.queue_size = Some(items);
         self
     }
 
-    /// Sets how many spans are exported together at most, from 1 to the size of the queue. Default:
-    /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, or 512, or the size of the queue if that is less.
-    pub fn with_max_export_batch_size(mut self, spans: usize) -> Self {
-        self.batch_size = Some(spans);
+    /// Sets how many are exported together at most, from 1 to the size of the queue. Default:
+    /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` or `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE`, or 512, or the size of
+    /// the queue if that is less.
+    pub fn with_max_export_batch_size(mut self, items: usize) -> Self {
+        self.batch_size = Some(items);
         self
     }
 
-    /// Sets how long a span waits for others, from 1 ms to a year. Default:
-    /// `OTEL_BSP_SCHEDULE_DELAY`, or 5 seconds.
+    /// Sets how long one waits for others, from 1 ms to a year. Default: `OTEL_BSP_SCHEDULE_DELAY`,
+    /// or 5 seconds, for spans; `OTEL_BLRP_SCHEDULE_DELAY`, or 1 second, for log records.
     pub fn with_schedule_delay(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
         self
     }
 
     /// Sets how long the export of a batch may take, whatever the exporter's own timeout says; zero
-    /// is no limit. Default: `OTEL_BSP_EXPORT_TIMEOUT`, or 30 seconds.
+    /// is no limit. Default: `OTEL_BSP_EXPORT_TIMEOUT` or `OTEL_BLRP_EXPORT_TIMEOUT`, or 30 seconds.
     pub fn with_export_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -108,10 +114,11 @@ impl BatchSettings {
     /// The settings in force: [none of the environment's][environment] may be 0 but the timeout.
     ///
     /// [environment]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-span-processor
-    pub(crate) fn resolve(&self, env: &mut Env) -> Result<Resolved, BuildError> {
-        let spans = |env: &mut Env, variable| {
-            env.number(variable, "must be a number from 1 to 1048576", |spans| {
-                (1..=MOST_SPANS).contains(spans)
+    pub(crate) fn resolve(&self, of: Items, env: &mut Env) -> Result<Resolved, BuildError> {
+        let asked = Asked::of(of);
+        let items = |env: &mut Env, variable| {
+            env.number(variable, "must be a number from 1 to 1048576", |items| {
+                (1..=MOST).contains(items)
             })
         };
         let millis = |env: &mut Env, variable, must, least: u64| {
@@ -122,12 +129,12 @@ impl BatchSettings {
             .map(Duration::from_millis)
         };
         let queue_size = match self.queue_size {
-            Some(size) => within("batch queue size", size, 1, MOST_SPANS)?,
-            None => spans(env, "OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(QUEUE_SIZE),
+            Some(size) => within("batch queue size", size, 1, MOST)?,
+            None => items(env, asked.queue_size).unwrap_or(QUEUE_SIZE),
         };
         let batch_size = match self.batch_size {
             Some(size) => within("export batch size", size, 1, queue_size)?,
-            None => spans(env, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE").unwrap_or(BATCH_SIZE),
+            None => items(env, asked.batch_size).unwrap_or(BATCH_SIZE),
         };
         let delay = match self.delay {
             Some(delay) if (Duration::from_millis(1)..=LONGEST).contains(&delay) => delay,
@@ -141,12 +148,12 @@ impl BatchSettings {
             }
             None => {
                 let must = "must be milliseconds above 0";
-                millis(env, "OTEL_BSP_SCHEDULE_DELAY", must, 1).unwrap_or(DELAY)
+                millis(env, asked.delay, must, 1).unwrap_or(asked.default_delay)
             }
         };
         let timeout = self.timeout.unwrap_or_else(|| {
             let must = "must be milliseconds, 0 or more";
-            millis(env, "OTEL_BSP_EXPORT_TIMEOUT", must, 0).unwrap_or(TIMEOUT)
+            millis(env, asked.timeout, must, 0).unwrap_or(TIMEOUT)
         });
         let exports = self.exports.unwrap_or(EXPORTS);
         Ok(Resolved {
@@ -156,6 +163,39 @@ impl BatchSettings {
             timeout: if timeout.is_zero() { LONGEST } else { timeout.min(LONGEST) },
             exports: within("concurrent exports", exports, 1, MOST_EXPORTS)?,
         })
+    }
+}
+
+/// What the environment is asked for, and the one default that differs.
+struct Asked {
+    delay: &'static str,
+    default_delay: Duration,
+    timeout: &'static str,
+    queue_size: &'static str,
+    batch_size: &'static str,
+}
+
+impl Asked {
+    /// For log records there are [others][logs].
+    ///
+    /// [logs]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-logrecord-processor
+    fn of(items: Items) -> Self {
+        match items {
+            Items::Spans => Self {
+                delay: "OTEL_BSP_SCHEDULE_DELAY",
+                default_delay: Duration::from_secs(5),
+                timeout: "OTEL_BSP_EXPORT_TIMEOUT",
+                queue_size: "OTEL_BSP_MAX_QUEUE_SIZE",
+                batch_size: "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+            },
+            Items::LogRecords => Self {
+                delay: "OTEL_BLRP_SCHEDULE_DELAY",
+                default_delay: Duration::from_secs(1),
+                timeout: "OTEL_BLRP_EXPORT_TIMEOUT",
+                queue_size: "OTEL_BLRP_MAX_QUEUE_SIZE",
+                batch_size: "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
+            },
+        }
     }
 }
 
@@ -209,7 +249,7 @@ mod tests {
         let variables: HashMap<String, String> =
             variables.map(|(&name, value)| (name.to_owned(), value.to_owned())).collect();
         let mut env = Env::fixed(variables);
-        (settings.resolve(&mut env), env.into_warnings().len())
+        (settings.resolve(Items::Spans, &mut env), env.into_warnings().len())
     }
 
     fn resolved(delay: u64, timeout: u64, queue_size: usize, batch_size: usize) -> Resolved {
@@ -241,6 +281,25 @@ mod tests {
     }
 
     #[test]
+    fn log_records_have_variables_and_a_delay_of_their_own() {
+        let of = |variables: &[(&str, &str)]| {
+            let variables =
+                variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+            let mut env = Env::fixed(variables.collect());
+            BatchSettings::new().resolve(Items::LogRecords, &mut env).unwrap()
+        };
+        assert_eq!(of(&[]), resolved(1000, 30_000, 2048, 512));
+        assert_eq!(of(&NAMES.map(|name| (name, "7"))), resolved(1000, 30_000, 2048, 512));
+        let own = [
+            ("OTEL_BLRP_SCHEDULE_DELAY", "100"),
+            ("OTEL_BLRP_EXPORT_TIMEOUT", "200"),
+            ("OTEL_BLRP_MAX_QUEUE_SIZE", "64"),
+            ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "16"),
+        ];
+        assert_eq!(of(&own), resolved(100, 200, 64, 16));
+    }
+
+    #[test]
     fn code_wins_over_the_environment() {
         let settings = BatchSettings::new()
             .with_max_queue_size(10)
@@ -264,7 +323,7 @@ mod tests {
         let new = BatchSettings::new;
         for (settings, setting, value) in [
             (new().with_max_queue_size(0), "batch queue size", "0"),
-            (new().with_max_queue_size(MOST_SPANS + 1), "batch queue size", "1048577"),
+            (new().with_max_queue_size(MOST + 1), "batch queue size", "1048577"),
             (new().with_max_export_batch_size(0), "export batch size", "0"),
             (new().with_max_export_batch_size(2049), "export batch size", "2049"),
             (new().with_schedule_delay(Duration::ZERO), "batch schedule delay", "0ns"),

@@ -26,7 +26,10 @@ use tokio::sync::Semaphore;
 
 use crate::sdk::{
     env::Env,
-    export::exporter::{Exporter, Loss, Outcome, Running, Target},
+    export::{
+        exporter::{Exporter, Loss, Outcome, Running, Target},
+        item::Items,
+    },
     processor::batch::{
         BatchSettings,
         alarm::Alarm,
@@ -156,7 +159,7 @@ fn world_that(
         server_port: None,
         make: Box::new(move |_| made.lock().unwrap().take().unwrap() as Arc<dyn Exporter>),
     };
-    let settings = settings.resolve(&mut Env::fixed(Default::default())).unwrap();
+    let settings = settings.resolve(Items::Spans, &mut Env::fixed(Default::default())).unwrap();
     let batch = Batch::start(target, settings, &Resource::builder_empty().build()).unwrap();
     World { batch, told, began: Mutex::new(begun) }
 }
@@ -404,7 +407,7 @@ fn an_answer_that_comes_after_the_deadline_changes_nothing() {
 
 #[test]
 fn an_exporter_that_cannot_be_made_is_an_error_and_not_a_panic() {
-    let target = Target {
+    let target: Target = Target {
         name: "unmade".to_owned(),
         component_type: "unmade",
         concurrency: 1,
@@ -412,7 +415,7 @@ fn an_exporter_that_cannot_be_made_is_an_error_and_not_a_panic() {
         server_port: None,
         make: Box::new(|_| panic!("it is not made, as it was told to")),
     };
-    let settings = settings().resolve(&mut Env::fixed(Default::default())).unwrap();
+    let settings = settings().resolve(Items::Spans, &mut Env::fixed(Default::default())).unwrap();
     let error = Batch::start(target, settings, &Resource::builder_empty().build()).unwrap_err();
     assert_eq!((error.setting(), error.value()), ("exporter", "unmade"));
     assert!(error.to_string().contains("the exporter panicked"), "{error}");
@@ -448,12 +451,12 @@ fn what_was_lost_before_is_told_by_a_shutdown_that_runs_out_of_time() {
 }
 
 /// Polls it once.
-fn is_woken(queue: &Queue) -> bool {
+fn is_woken(queue: &Queue<SpanData>) -> bool {
     queue.woken().now_or_never().is_some()
 }
 
-fn queue(settings: &BatchSettings) -> Arc<Queue> {
-    let settings = settings.resolve(&mut Env::fixed(Default::default())).unwrap();
+fn queue(settings: &BatchSettings) -> Arc<Queue<SpanData>> {
+    let settings = settings.resolve(Items::Spans, &mut Env::fixed(Default::default())).unwrap();
     Arc::new(Queue::new(settings, settings.exports))
 }
 
@@ -501,8 +504,8 @@ fn op() -> impl Strategy<Value = Op> {
 
 /// A worker that is only woken when it is told to be.
 struct Model {
-    queue: Arc<Queue>,
-    tickets: Vec<(Ticket, usize)>,
+    queue: Arc<Queue<SpanData>>,
+    tickets: Vec<(Ticket<SpanData>, usize)>,
     asked: Vec<Vec<u64>>,
     /// It waits, with a tick to come or not.
     waits: Option<bool>,

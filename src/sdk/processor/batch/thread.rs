@@ -11,7 +11,7 @@ use opentelemetry_sdk::Resource;
 use tokio::runtime::Builder;
 
 use crate::sdk::{
-    export::exporter::Target,
+    export::{exporter::Target, item::Item},
     processor::batch::{queue::Queue, settings::Resolved, worker},
 };
 
@@ -19,9 +19,9 @@ use crate::sdk::{
 ///
 /// The runtime is the thread's own, so there is none of the program's that could be missing, busy
 /// with the very call that waits for an export, or dropped before.
-pub(super) fn start(
-    queue: Arc<Queue>,
-    target: Arc<Target>,
+pub(super) fn start<T: Item>(
+    queue: Arc<Queue<T>>,
+    target: Arc<Target<T>>,
     settings: Resolved,
     resource: Resource,
 ) -> io::Result<()> {
@@ -50,9 +50,9 @@ pub(super) fn start(
     told.recv().unwrap_or_else(|_| Err(io::Error::other("the exporter panicked")))
 }
 
-struct Leaves(Arc<Queue>);
+struct Leaves<T: Item>(Arc<Queue<T>>);
 
-impl Drop for Leaves {
+impl<T: Item> Drop for Leaves<T> {
     fn drop(&mut self) {
         self.0.stopped();
     }

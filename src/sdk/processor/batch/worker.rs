@@ -14,7 +14,10 @@ use tracing::{info, warn};
 use crate::{
     contained::contained,
     sdk::{
-        export::exporter::{Exporter, Loss, Outcome},
+        export::{
+            exporter::{Exporter, Loss, Outcome},
+            item::Item,
+        },
         processor::batch::{
             alarm::{Alarm, Said},
             queue::{Queue, Step},
@@ -27,9 +30,9 @@ use crate::{
 const QUIET: Duration = Duration::from_secs(5);
 
 /// Runs until the queue is shut down.
-pub(super) async fn run(
-    queue: &Arc<Queue>,
-    exporter: Arc<dyn Exporter>,
+pub(super) async fn run<T: Item>(
+    queue: &Arc<Queue<T>>,
+    exporter: Arc<dyn Exporter<T>>,
     settings: Resolved,
     name: &str,
 ) {
