@@ -6,6 +6,8 @@ use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter, SpanProcessor};
 use tracing::dispatcher::{Dispatch, with_default};
 
+#[cfg(feature = "logs")]
+use crate::sdk::logs::LogSettings;
 use crate::{
     error::BuildError,
     instrumentation::Instrumentation,
@@ -42,6 +44,8 @@ pub struct TelemetryBuilder {
     batch: BatchSettings,
     tail_sampling: Option<TailSampling>,
     limits: Limits,
+    #[cfg(feature = "logs")]
+    logs: Option<LogSettings>,
     disabled: bool,
     env: Env,
 }
@@ -202,6 +206,23 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Switches logs on, with these settings: what the [layer](Telemetry::log_layer) of this telemetry
+    /// makes of `tracing`'s events is exported. Default: off, whatever the environment says.
+    ///
+    /// ```
+    /// use tower_telemetry::{Telemetry, sdk::logs::LogSettings};
+    ///
+    /// let telemetry = Telemetry::builder().with_logs(LogSettings::new()).build()?;
+    /// let destinations: Vec<&str> = telemetry.log_destinations().collect();
+    /// assert_eq!(destinations, ["OTLP to localhost:4318/v1/logs"]);
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    #[cfg(feature = "logs")]
+    pub fn with_logs(mut self, logs: LogSettings) -> Self {
+        self.logs = Some(logs);
+        self
+    }
+
     /// Switches everything off but the propagators, as `OTEL_SDK_DISABLED=true` does, which the code
     /// cannot take back. Default: that variable, or else on.
     ///
@@ -269,6 +290,8 @@ impl TelemetryBuilder {
             mut batch,
             mut tail_sampling,
             limits,
+            #[cfg(feature = "logs")]
+            logs,
             disabled,
             mut env,
         } = self;
@@ -296,6 +319,19 @@ impl TelemetryBuilder {
         let asked = if disabled.is_some() { &mut nothing } else { &mut env };
         let limits = limits.resolve(asked);
         let batch = batch.resolve(Items::Spans, asked)?;
+        let mut not_switched_on = Vec::new();
+        #[cfg(feature = "logs")]
+        let logs_are_on = logs.is_some();
+        #[cfg(not(feature = "logs"))]
+        let logs_are_on = false;
+        if !logs_are_on && is_asked_for(asked, "OTEL_LOGS_EXPORTER") {
+            not_switched_on.push(LOGS_ARE_OFF);
+        }
+        #[cfg(feature = "logs")]
+        let logs = match disabled {
+            Some(_) => None,
+            None => logs.map(|logs| logs.resolve(asked)).transpose()?,
+        };
         let ready = destinations
             .into_iter()
             .map(|destination| destination.resolve(asked))
@@ -310,6 +346,8 @@ impl TelemetryBuilder {
             .into_iter()
             .map(|ready| ready.start(batch, &resource))
             .collect::<Result<Vec<_>, _>>()?;
+        #[cfg(feature = "logs")]
+        let logs = logs.map(|logs| logs.start(&resource)).transpose()?;
         let fan_out = FanOut::new(members, tail);
         let used = Arc::<Used>::default();
         let handle = Handle { fan_out: Arc::clone(&fan_out), value_length: limits.value_length };
@@ -324,6 +362,8 @@ impl TelemetryBuilder {
         Ok(Telemetry {
             provider,
             fan_out,
+            #[cfg(feature = "logs")]
+            logs,
             resource,
             sampler,
             propagator,
@@ -335,7 +375,20 @@ impl TelemetryBuilder {
                 batch,
                 tail_sampling: tail_settings,
                 used,
+                not_switched_on,
             },
         })
     }
 }
+
+/// Whether an exporter is named for a signal that the code has not switched on.
+fn is_asked_for(env: &mut Env, variable: &'static str) -> bool {
+    env.get(variable).is_some_and(|list| !list.eq_ignore_ascii_case("none"))
+}
+
+const LOGS_ARE_OFF: &str = if cfg!(feature = "logs") {
+    "OTEL_LOGS_EXPORTER is set, and logs are not switched on: call `with_logs(LogSettings::new())`"
+} else {
+    "OTEL_LOGS_EXPORTER is set, and logs are not built in: turn on the feature `logs` of \
+     tower-telemetry, and call `with_logs(LogSettings::new())`"
+};

@@ -100,7 +100,7 @@ impl Ready {
 }
 
 /// Tells what is the user's of the resource.
-fn told<T>(name: &str, tell: impl FnOnce() -> T) -> Result<T, BuildError> {
+pub(super) fn told<T>(name: &str, tell: impl FnOnce() -> T) -> Result<T, BuildError> {
     contained(tell)
         .ok_or_else(|| BuildError::new("destination", name, "panicked when told of the resource"))
 }
@@ -118,16 +118,34 @@ impl fmt::Debug for Destination {
     }
 }
 
-/// What [`OTEL_TRACES_EXPORTER`][selection] asks for; OTLP if it is silent. [An unknown entry is left
-/// out][enum], and if none is known it is as if the variable were not set. So is `none` that is not
-/// alone.
+/// What [`OTEL_TRACES_EXPORTER`][selection] asks for; OTLP if it is silent.
 ///
 /// [selection]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#exporter-selection
-/// [enum]: https://opentelemetry.io/docs/specs/otel/configuration/common/#enum
 pub(super) fn from_env(env: &mut Env) -> Result<Vec<Destination>, BuildError> {
-    const VARIABLE: &str = "OTEL_TRACES_EXPORTER";
-    let Some(list) = env.get(VARIABLE) else {
-        return default(env);
+    match chosen(env, "OTEL_TRACES_EXPORTER", by_name) {
+        Choice::Made(destinations) => Ok(destinations),
+        Choice::Default => default(env),
+    }
+}
+
+/// What a variable says of where a signal goes.
+pub(super) enum Choice<D> {
+    /// Maybe to nobody.
+    Made(Vec<D>),
+    Default,
+}
+
+/// What a list of exporters asks for. [An unknown entry is left out][enum], and if none is known it is
+/// as if the variable were not set. So is `none` that is not alone.
+///
+/// [enum]: https://opentelemetry.io/docs/specs/otel/configuration/common/#enum
+pub(super) fn chosen<D>(
+    env: &mut Env,
+    variable: &'static str,
+    by_name: impl Fn(&str) -> Result<Option<D>, &'static str>,
+) -> Choice<D> {
+    let Some(list) = env.get(variable) else {
+        return Choice::Default;
     };
     let mut destinations = Vec::new();
     let mut none = None;
@@ -141,17 +159,17 @@ pub(super) fn from_env(env: &mut Env) -> Result<Vec<Destination>, BuildError> {
         match by_name(&known) {
             Ok(Some(destination)) => destinations.push(destination),
             Ok(None) => none = Some(name),
-            Err(reason) => env.warn(VARIABLE, name, format!("{reason}; it was skipped")),
+            Err(reason) => env.warn(variable, name, format!("{reason}; it was skipped")),
         }
         seen.push(known);
     }
     match none {
-        None if destinations.is_empty() => default(env),
+        None if destinations.is_empty() => Choice::Default,
         Some(none) if !destinations.is_empty() => {
-            env.warn(VARIABLE, none, "cannot be together with others; it was skipped");
-            Ok(destinations)
+            env.warn(variable, none, "cannot be together with others; it was skipped");
+            Choice::Made(destinations)
         }
-        _ => Ok(destinations),
+        _ => Choice::Made(destinations),
     }
 }
 
@@ -180,10 +198,16 @@ fn default(_: &mut Env) -> Result<Vec<Destination>, BuildError> {
     Ok(vec![Destination::Otlp(crate::sdk::export::Otlp::new())])
 }
 
-/// Without support for OTLP there is no default, but whoever sets an endpoint expects spans there.
 #[cfg(not(any(feature = "otlp-http", feature = "otlp-grpc")))]
 fn default(env: &mut Env) -> Result<Vec<Destination>, BuildError> {
-    for variable in ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
+    no_endpoint(env, ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"])?;
+    Ok(Vec::new())
+}
+
+/// Without support for OTLP there is no default, but whoever sets an endpoint expects something there.
+#[cfg(not(any(feature = "otlp-http", feature = "otlp-grpc")))]
+pub(super) fn no_endpoint(env: &mut Env, variables: [&'static str; 2]) -> Result<(), BuildError> {
+    for variable in variables {
         let endpoint = match env.read(variable) {
             Ok(None) => continue,
             Ok(Some(endpoint)) => without_secrets(&endpoint),
@@ -192,5 +216,5 @@ fn default(env: &mut Env) -> Result<Vec<Destination>, BuildError> {
         let reason = "OTLP is not built in; enable the feature `otlp-http` or `otlp-grpc` of tower-telemetry";
         return Err(BuildError::new(variable, endpoint, reason));
     }
-    Ok(Vec::new())
+    Ok(())
 }

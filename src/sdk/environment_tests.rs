@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, env, fs, path::PathBuf};
 
 use crate::{
     error::BuildError,
-    sdk::{ResourceBuilder, Telemetry, env::asked},
+    sdk::{ResourceBuilder, Telemetry, env::asked, logs::LogSettings},
 };
 
 /// A row of the table.
@@ -151,6 +151,19 @@ const ROWS: &[Row] = &[
     .is("otlp")
     .other("none"),
     row(
+        &["OTEL_LOGS_EXPORTER"],
+        "`otlp`, if it is built in; or `none`. For logs that are [switched on](TelemetryBuilder::with_logs), \
+         as all that has `LOGS`, `BLRP` or `LOGRECORD` in it",
+        "[`LogSettings::with_otlp`](logs::LogSettings::with_otlp) and those after it",
+        warned(
+            "syslog",
+            "the name is skipped; if no name is known, the default. So are `console`, `logging` and \
+             `otlp/stdout`, which are not built in",
+        ),
+    )
+    .is("otlp")
+    .other("none"),
+    row(
         &["OTEL_EXPORTER_OTLP_ENDPOINT"],
         "`http://localhost:4318`; for gRPC `http://localhost:4317`",
         "[`Otlp::with_endpoint`](export::Otlp::with_endpoint)",
@@ -167,7 +180,15 @@ const ROWS: &[Row] = &[
     .is("http://localhost:4318/v1/traces")
     .other("http://collector:4318/intake"),
     row(
-        &["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"],
+        &["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"],
+        "the general one, for HTTP with `/v1/logs` behind it",
+        "[`Otlp::with_logs_endpoint`](export::Otlp::with_logs_endpoint)",
+        Bad::Error { value: "nowhere", words: "" },
+    )
+    .is("http://localhost:4318/v1/logs")
+    .other("http://collector:4318/intake"),
+    row(
+        &["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"],
         "`http/protobuf`, whatever is built in; or `http/json`, `grpc`",
         "[`Otlp::with_protocol`](export::Otlp::with_protocol)",
         warned("smoke-signals", DEFAULT),
@@ -175,14 +196,14 @@ const ROWS: &[Row] = &[
     .is("http/protobuf")
     .other("grpc"),
     row(
-        &["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"],
+        &["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS"],
         "none",
         "[`Otlp::with_header`](export::Otlp::with_header), header by header",
         loses("a=b,no pair", "REDACTED", "a=b"),
     )
     .other("a=b"),
     row(
-        &["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"],
+        &["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT"],
         "`10000` (ms; 0 is no limit)",
         "[`Otlp::with_timeout`](export::Otlp::with_timeout)",
         warned("soon", DEFAULT),
@@ -190,7 +211,7 @@ const ROWS: &[Row] = &[
     .is("10000")
     .other("0"),
     row(
-        &["OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"],
+        &["OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION"],
         "`none`; or `gzip`, `zstd`",
         "[`Otlp::with_compression`](export::Otlp::with_compression)",
         warned("brotli", DEFAULT),
@@ -198,7 +219,7 @@ const ROWS: &[Row] = &[
     .is("none")
     .other("gzip"),
     row(
-        &["OTEL_EXPORTER_OTLP_INSECURE", "OTEL_EXPORTER_OTLP_TRACES_INSECURE"],
+        &["OTEL_EXPORTER_OTLP_INSECURE", "OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_LOGS_INSECURE"],
         "`false`: over gRPC, an endpoint without a scheme is `https`",
         "[`Otlp::with_endpoint`](export::Otlp::with_endpoint), with the scheme",
         warned("yes", DEFAULT),
@@ -210,21 +231,21 @@ const ROWS: &[Row] = &[
     .is("false")
     .other("true"),
     row(
-        &["OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"],
+        &["OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE"],
         "the system's roots; the path of a PEM",
         "[`Otlp::with_ca_certificate`](export::Otlp::with_ca_certificate)",
         Bad::Error { value: "/nowhere.pem", words: UNUSED },
     )
     .with(HTTPS),
     row(
-        &["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE"],
+        &["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE"],
         "none; the path of a PEM",
         "[`Otlp::with_client_certificate`](export::Otlp::with_client_certificate)",
         Bad::Error { value: "/nowhere.pem", words: UNUSED },
     )
     .with(HTTPS),
     row(
-        &["OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY"],
+        &["OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY"],
         "none; the path of a PEM",
         "[`Otlp::with_client_certificate`](export::Otlp::with_client_certificate)",
         Bad::Error { value: "/nowhere.pem", words: UNUSED },
@@ -303,8 +324,40 @@ const ROWS: &[Row] = &[
     .is("512")
     .other("64"),
     row(
+        &["OTEL_BLRP_SCHEDULE_DELAY"],
+        "`1000` (ms, above 0)",
+        "[`with_schedule_delay`](BatchSettings::with_schedule_delay)",
+        warned("0", DEFAULT),
+    )
+    .is("1000")
+    .other("100"),
+    row(
+        &["OTEL_BLRP_EXPORT_TIMEOUT"],
+        "`30000` (ms; 0 is no limit)",
+        "[`with_export_timeout`](BatchSettings::with_export_timeout)",
+        warned("-1", DEFAULT),
+    )
+    .is("30000")
+    .other("0"),
+    row(
+        &["OTEL_BLRP_MAX_QUEUE_SIZE"],
+        "`2048` (log records, 1 to 1048576)",
+        "[`with_max_queue_size`](BatchSettings::with_max_queue_size)",
+        warned("0", DEFAULT),
+    )
+    .is("2048")
+    .other("1024"),
+    row(
+        &["OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"],
+        "`512` (log records), at most the queue's size",
+        "[`with_max_export_batch_size`](BatchSettings::with_max_export_batch_size)",
+        warned("0", DEFAULT),
+    )
+    .is("512")
+    .other("64"),
+    row(
         &["OTEL_ATTRIBUTE_COUNT_LIMIT"],
-        "`128`, for spans without a limit of their own",
+        "`128`, for spans and log records without a limit of their own",
         "[`with_attribute_count`](Limits::with_attribute_count)",
         warned("-1", DEFAULT),
     )
@@ -352,7 +405,7 @@ const ROWS: &[Row] = &[
     .other("7"),
     row(
         &["OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"],
-        "no limit (characters), for spans without a limit of their own",
+        "no limit (characters), for spans and log records without a limit of their own",
         "[`with_attribute_value_length`](Limits::with_attribute_value_length)",
         warned("-1", DEFAULT),
     )
@@ -361,6 +414,21 @@ const ROWS: &[Row] = &[
         &["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"],
         "the one above",
         "[`with_attribute_value_length`](Limits::with_attribute_value_length)",
+        warned("-1", DEFAULT),
+    )
+    .other("7"),
+    row(
+        &["OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT"],
+        "the general one",
+        "[`LogSettings::with_attribute_count`](logs::LogSettings::with_attribute_count)",
+        warned("-1", DEFAULT),
+    )
+    .is("128")
+    .other("7"),
+    row(
+        &["OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT"],
+        "the general one",
+        "[`LogSettings::with_attribute_value_length`](logs::LogSettings::with_attribute_value_length)",
         warned("-1", DEFAULT),
     )
     .other("7"),
@@ -414,11 +482,15 @@ const OTHERS: &str = "\
 | `HOSTNAME`, `K8S_*`, `AWS_*`, … | those of a [detector that was asked for](ResourceBuilder#detectors) | [`with_attribute`](ResourceBuilder::with_attribute) | it is absent, without a warning |
 ";
 
-/// With these variables and no others.
+/// With these variables and no others, and all signals.
 fn build(variables: &[(&str, &str)]) -> Result<Telemetry, BuildError> {
     // The one thing that is another each time.
     let resource = ResourceBuilder::new().with_attribute("service.instance.id", "1");
-    Telemetry::builder().with_resource(resource).with_environment(variables.to_vec()).build()
+    Telemetry::builder()
+        .with_resource(resource)
+        .with_logs(LogSettings::new())
+        .with_environment(variables.to_vec())
+        .build()
 }
 
 /// The configuration in force, apart from warnings.

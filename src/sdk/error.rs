@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt};
 
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+
 use crate::sdk::export::item::Items;
 
 /// Spans or log records that did not make it, and why.
@@ -84,6 +86,15 @@ impl fmt::Debug for ExportError {
 }
 
 impl Error for ExportError {}
+
+/// For whoever asks the provider itself.
+pub(crate) fn as_result(failures: &[Failure]) -> OTelSdkResult {
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let reasons: Vec<&str> = failures.iter().map(|failure| failure.reason.as_str()).collect();
+    Err(OTelSdkError::InternalFailure(reasons.join("; ")))
+}
 
 /// Why [`Telemetry::shutdown_after`](crate::Telemetry::shutdown_after) was not all well.
 ///

@@ -3,14 +3,14 @@
 use std::fmt;
 
 use crate::sdk::{
-    export::exporter::Loss,
+    export::{exporter::Loss, item::Item},
     processor::batch::{
         counts::{Counts, Fate},
         processor::Batch,
     },
 };
 
-/// What became of the spans that have ended so far, exporter by exporter. From
+/// What became of the spans that have ended so far, exporter by exporter, and of log records. From
 /// [`Telemetry::health`](crate::Telemetry::health).
 ///
 /// The first loss is a warning in the log, and that nothing has got lost for 5 seconds and exports go
@@ -41,14 +41,28 @@ use crate::sdk::{
 #[derive(Clone, Debug)]
 pub struct Health {
     exporters: Vec<ExporterHealth>,
+    #[cfg(feature = "logs")]
+    log_exporters: Vec<ExporterHealth>,
 }
 
 impl Health {
     pub(super) fn of<'a>(batches: impl Iterator<Item = &'a Batch>) -> Self {
-        Self { exporters: batches.map(ExporterHealth::of).collect() }
+        Self {
+            exporters: batches.map(ExporterHealth::of).collect(),
+            #[cfg(feature = "logs")]
+            log_exporters: Vec::new(),
+        }
     }
 
-    /// The exporters, in the order in which they were asked for.
+    #[cfg(feature = "logs")]
+    pub(super) fn and_of_logs<'a>(
+        self,
+        batches: impl Iterator<Item = &'a Batch<crate::sdk::logs::record::LogData>>,
+    ) -> Self {
+        Self { log_exporters: batches.map(ExporterHealth::of).collect(), ..self }
+    }
+
+    /// The exporters of spans, in the order in which they were asked for.
     pub fn exporters(&self) -> impl Iterator<Item = &ExporterHealth> {
         self.exporters.iter()
     }
@@ -58,6 +72,30 @@ impl Health {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.exporters.iter().map(ExporterHealth::lost).sum()
+    }
+
+    /// The exporters of log records, in the order in which they were asked for; none where logs are not
+    /// [switched on](crate::TelemetryBuilder::with_logs).
+    ///
+    /// ```
+    /// use tower_telemetry::{Telemetry, sdk::logs::LogSettings};
+    ///
+    /// let telemetry = Telemetry::builder().with_logs(LogSettings::new()).build()?;
+    /// let health = telemetry.health();
+    /// let exporter = health.log_exporters().next().unwrap();
+    /// assert_eq!(exporter.to_string(), format!("{}: 0 log records emitted, 0 exported", exporter.name()));
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    #[cfg(feature = "logs")]
+    pub fn log_exporters(&self) -> impl Iterator<Item = &ExporterHealth> {
+        self.log_exporters.iter()
+    }
+
+    /// How many log records are lost; one that is lost to two exporters counts twice.
+    #[cfg(feature = "logs")]
+    #[must_use]
+    pub fn lost_log_records(&self) -> u64 {
+        self.log_exporters.iter().map(ExporterHealth::lost).sum()
     }
 
     /// How many spans wait, or are on their way; a span that goes to two exporters counts twice.
@@ -70,14 +108,18 @@ impl Health {
 /// A line for each exporter.
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, exporter) in self.exporters.iter().enumerate() {
+        let exporters = self.exporters.iter();
+        #[cfg(feature = "logs")]
+        let exporters = exporters.chain(&self.log_exporters);
+        for (at, exporter) in exporters.enumerate() {
             write!(f, "{}{exporter}", if at == 0 { "" } else { "\n" })?;
         }
         Ok(())
     }
 }
 
-/// What became of the spans that one exporter was to get.
+/// What became of the spans that one exporter was to get, or of the log records: these are `ended` once
+/// they are emitted, and what is said of spans here is so of them.
 ///
 /// All its numbers are of the same moment, and at any moment
 ///
@@ -98,7 +140,7 @@ pub struct ExporterHealth {
 }
 
 impl ExporterHealth {
-    fn of(batch: &Batch) -> Self {
+    fn of<T: Item>(batch: &Batch<T>) -> Self {
         Self {
             name: batch.target().name.clone(),
             counts: batch.counts(),
@@ -113,7 +155,7 @@ impl ExporterHealth {
         &self.name
     }
 
-    /// Sampled spans that have ended.
+    /// Sampled spans that have ended, or log records that were emitted.
     #[must_use]
     pub fn ended(&self) -> u64 {
         self.counts.ended

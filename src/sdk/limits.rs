@@ -184,7 +184,7 @@ pub(crate) struct ResolvedLimits {
     pub(crate) value_length: Option<ValueLength>,
 }
 
-fn limit(env: &mut Env, variable: &'static str) -> Option<u32> {
+pub(crate) fn limit(env: &mut Env, variable: &'static str) -> Option<u32> {
     env.number(variable, "must be a number, 0 or more", |_| true)
 }
 

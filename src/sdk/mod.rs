@@ -105,6 +105,9 @@ pub mod sampler;
 mod propagators;
 mod limits;
 mod processor;
+#[cfg(feature = "logs")]
+pub mod logs;
+mod signals;
 mod health;
 #[cfg(feature = "metrics")]
 mod self_metrics;
@@ -113,5 +116,5 @@ mod env;
 mod config_file;
 mod error;
 mod text;
-#[cfg(test)]
+#[cfg(all(test, feature = "logs"))]
 mod environment_tests;

@@ -6,11 +6,17 @@ use opentelemetry::{
     KeyValue,
     metrics::{AsyncInstrument, Meter, MeterProvider},
 };
+use opentelemetry_sdk::trace::SpanData;
 
+#[cfg(feature = "logs")]
+use crate::sdk::logs::{fan_out::LogFanOut, record::LogData};
 use crate::{
     scope::scope,
     sdk::{
-        export::exporter::{Loss, Target},
+        export::{
+            exporter::{Loss, Target},
+            item::{Item, Items},
+        },
         processor::{
             batch::{counts::Counts, counts::Fate, processor::Batch},
             fan_out::FanOut,
@@ -22,41 +28,25 @@ use crate::{
 /// are collected, and cost nothing before.
 ///
 /// [metrics]: https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/
-pub(super) fn register(fan_out: &Arc<FanOut>, provider: &dyn MeterProvider) {
+pub(super) fn register<A: Accounts>(of: &Arc<A>, provider: &dyn MeterProvider) {
     let meter = provider.meter_with_scope(scope());
-    let observed = |see: See| Observed { fan_out: Arc::downgrade(fan_out), see };
-    gauge(
-        &meter,
-        "otel.sdk.processor.span.queue.size",
-        "The number of spans in the queue of a span processor.",
-        observed(|of, see| see(of.counts.waiting, of.processor(None))),
-    );
-    gauge(
-        &meter,
-        "otel.sdk.processor.span.queue.capacity",
-        "The number of spans that the queue of a span processor holds at most.",
-        observed(|of, see| see(of.queue_size, of.processor(None))),
-    );
+    let observed = |see: See| Observed { of: Arc::downgrade(of), see };
+    let Words { queue_size, queue_capacity, processed, inflight, exported } = words(A::Item::ITEMS);
+    gauge(&meter, queue_size, observed(|of, see| see(of.counts.waiting, of.processor(None))));
+    gauge(&meter, queue_capacity, observed(|of, see| see(of.queue_size, of.processor(None))));
     counter(
         &meter,
-        "otel.sdk.processor.span.processed",
-        "The number of spans that a processor has handed to its exporter, or has dropped.",
+        processed,
         observed(|of, see| {
             see(of.processed(), of.processor(None));
             see(of.counts.lost(Fate::QueueFull), of.processor(Some("queue_full")));
             see(of.counts.lost(Fate::AfterShutdown), of.processor(Some("already_shutdown")));
         }),
     );
-    gauge(
-        &meter,
-        "otel.sdk.exporter.span.inflight",
-        "The number of spans that an exporter was handed and that nothing has become of yet.",
-        observed(|of, see| see(of.counts.exporting, of.exporter(None))),
-    );
+    gauge(&meter, inflight, observed(|of, see| see(of.counts.exporting, of.exporter(None))));
     counter(
         &meter,
-        "otel.sdk.exporter.span.exported",
-        "The number of spans whose export has come to an end, well or not.",
+        exported,
         observed(|of, see| {
             see(of.counts.exported, of.exporter(None));
             for (loss, error_type) in LOSSES {
@@ -64,6 +54,88 @@ pub(super) fn register(fan_out: &Arc<FanOut>, provider: &dyn MeterProvider) {
             }
         }),
     );
+}
+
+/// What has accounts of exporters.
+pub(super) trait Accounts: Send + Sync + 'static {
+    type Item: Item;
+
+    fn batches(&self) -> impl Iterator<Item = &Batch<Self::Item>>;
+}
+
+impl Accounts for FanOut {
+    type Item = SpanData;
+
+    fn batches(&self) -> impl Iterator<Item = &Batch> {
+        Self::batches(self)
+    }
+}
+
+#[cfg(feature = "logs")]
+impl Accounts for LogFanOut {
+    type Item = LogData;
+
+    fn batches(&self) -> impl Iterator<Item = &Batch<LogData>> {
+        Self::batches(self)
+    }
+}
+
+/// Each instrument's name and description.
+struct Words {
+    queue_size: [&'static str; 2],
+    queue_capacity: [&'static str; 2],
+    processed: [&'static str; 2],
+    inflight: [&'static str; 2],
+    exported: [&'static str; 2],
+}
+
+fn words(items: Items) -> Words {
+    match items {
+        Items::Spans => Words {
+            queue_size: [
+                "otel.sdk.processor.span.queue.size",
+                "The number of spans in the queue of a span processor.",
+            ],
+            queue_capacity: [
+                "otel.sdk.processor.span.queue.capacity",
+                "The number of spans that the queue of a span processor holds at most.",
+            ],
+            processed: [
+                "otel.sdk.processor.span.processed",
+                "The number of spans that a processor has handed to its exporter, or has dropped.",
+            ],
+            inflight: [
+                "otel.sdk.exporter.span.inflight",
+                "The number of spans that an exporter was handed and that nothing has become of yet.",
+            ],
+            exported: [
+                "otel.sdk.exporter.span.exported",
+                "The number of spans whose export has come to an end, well or not.",
+            ],
+        },
+        Items::LogRecords => Words {
+            queue_size: [
+                "otel.sdk.processor.log.queue.size",
+                "The number of log records in the queue of a log processor.",
+            ],
+            queue_capacity: [
+                "otel.sdk.processor.log.queue.capacity",
+                "The number of log records that the queue of a log processor holds at most.",
+            ],
+            processed: [
+                "otel.sdk.processor.log.processed",
+                "The number of log records that a processor has handed to its exporter, or has dropped.",
+            ],
+            inflight: [
+                "otel.sdk.exporter.log.inflight",
+                "The number of log records that an exporter was handed and that nothing has become of yet.",
+            ],
+            exported: [
+                "otel.sdk.exporter.log.exported",
+                "The number of log records whose export has come to an end, well or not.",
+            ],
+        },
+    }
 }
 
 /// Each with its `error.type`.
@@ -78,8 +150,8 @@ const LOSSES: [(Loss, &str); 4] = [
 type See = fn(&Account, &mut dyn FnMut(u64, Vec<KeyValue>));
 
 /// It does not keep the exporters from being let go of.
-struct Observed {
-    fan_out: Weak<FanOut>,
+struct Observed<A> {
+    of: Weak<A>,
     see: See,
 }
 
@@ -92,19 +164,19 @@ struct Account {
     queue_size: u64,
 }
 
-impl Observed {
+impl<A: Accounts> Observed<A> {
     fn observe(&self, observe: &mut dyn FnMut(u64, Vec<KeyValue>)) {
-        let Some(fan_out) = self.fan_out.upgrade() else {
+        let Some(of) = self.of.upgrade() else {
             return;
         };
-        for (at, batch) in fan_out.batches().enumerate() {
+        for (at, batch) in of.batches().enumerate() {
             (self.see)(&Account::of(at, batch), observe);
         }
     }
 }
 
 impl Account {
-    fn of(at: usize, batch: &Batch) -> Self {
+    fn of<T: Item>(at: usize, batch: &Batch<T>) -> Self {
         Self {
             at,
             exporter: batch.target().component_type,
@@ -121,7 +193,11 @@ impl Account {
     }
 
     fn processor(&self, error_type: Option<&'static str>) -> Vec<KeyValue> {
-        self.component("batching_span_processor", error_type)
+        let kind = match self.counts.items {
+            Items::Spans => "batching_span_processor",
+            Items::LogRecords => "batching_log_processor",
+        };
+        self.component(kind, error_type)
     }
 
     fn exporter(&self, error_type: Option<&'static str>) -> Vec<KeyValue> {
@@ -140,17 +216,18 @@ impl Account {
     }
 }
 
-fn server(target: &Target) -> Vec<KeyValue> {
+fn server<T: Item>(target: &Target<T>) -> Vec<KeyValue> {
     let address = target.server_address.clone();
     let port = target.server_port.map(i64::from);
     let address = address.map(|address| KeyValue::new("server.address", address));
     address.into_iter().chain(port.map(|port| KeyValue::new("server.port", port))).collect()
 }
 
-fn counter(meter: &Meter, name: &'static str, description: &'static str, observed: Observed) {
+fn counter<A: Accounts>(meter: &Meter, words: [&'static str; 2], observed: Observed<A>) {
+    let [name, description] = words;
     meter
         .u64_observable_counter(name)
-        .with_unit("{span}")
+        .with_unit(unit(A::Item::ITEMS))
         .with_description(description)
         .with_callback(move |to: &dyn AsyncInstrument<u64>| {
             observed.observe(&mut |spans, attributes| to.observe(spans, &attributes));
@@ -158,10 +235,11 @@ fn counter(meter: &Meter, name: &'static str, description: &'static str, observe
         .build();
 }
 
-fn gauge(meter: &Meter, name: &'static str, description: &'static str, observed: Observed) {
+fn gauge<A: Accounts>(meter: &Meter, words: [&'static str; 2], observed: Observed<A>) {
+    let [name, description] = words;
     meter
         .i64_observable_up_down_counter(name)
-        .with_unit("{span}")
+        .with_unit(unit(A::Item::ITEMS))
         .with_description(description)
         .with_callback(move |to: &dyn AsyncInstrument<i64>| {
             observed.observe(&mut |spans, attributes| {
@@ -169,4 +247,11 @@ fn gauge(meter: &Meter, name: &'static str, description: &'static str, observed:
             });
         })
         .build();
+}
+
+fn unit(items: Items) -> &'static str {
+    match items {
+        Items::Spans => "{span}",
+        Items::LogRecords => "{log_record}",
+    }
 }

@@ -8,6 +8,8 @@ use opentelemetry::{
     Context, global,
     trace::{SpanBuilder, SpanKind, TracerProvider, noop::NoopTracerProvider},
 };
+#[cfg(feature = "logs")]
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::{
     Resource,
     trace::{SdkTracer, SdkTracerProvider},
@@ -15,6 +17,8 @@ use opentelemetry_sdk::{
 use tokio::sync::oneshot;
 use tracing::warn;
 
+#[cfg(feature = "logs")]
+use crate::sdk::logs::{LogLayer, running::Logs};
 #[cfg(feature = "metrics")]
 use crate::sdk::self_metrics;
 use crate::{
@@ -29,7 +33,7 @@ use crate::{
     sdk::{
         Description, ExportError, Health, Sampler, ServeError, TelemetryBuilder,
         describe::configuration::Configuration, disabled::NoTracer, processor::fan_out::FanOut,
-        tail::TailSamplingCounts,
+        signals::Signals, tail::TailSamplingCounts,
     },
     tracer::{Known, StartSpan, Started, TracerSource, Unstarted, started},
 };
@@ -66,6 +70,8 @@ pub struct Telemetry {
     pub(super) propagator: Propagator,
     pub(super) instrumentation: Instrumentation,
     pub(super) fan_out: Arc<FanOut>,
+    #[cfg(feature = "logs")]
+    pub(super) logs: Option<Logs>,
     pub(super) warnings: Vec<Warning>,
     pub(super) configuration: Configuration,
 }
@@ -77,7 +83,8 @@ impl Telemetry {
     }
 
     /// Makes this the process's global tracer provider and propagator, for layers that were given
-    /// none and for spans of your own made with `opentelemetry::global::tracer`.
+    /// none and for spans of your own made with `opentelemetry::global::tracer`. Of logger providers
+    /// there is no global one.
     ///
     /// The global provider holds on to the exporters, so dropping the `Telemetry` afterwards does
     /// not shut them down; [`shutdown`](Self::shutdown) does.
@@ -113,6 +120,46 @@ impl Telemetry {
     pub fn tracer_provider(&self) -> &SdkTracerProvider {
         self.configuration.used.by_another();
         &self.provider
+    }
+
+    /// A layer for the program's subscriber, which exports what is logged through `tracing`. `None` if
+    /// logs are not [switched on](TelemetryBuilder::with_logs), or the telemetry is
+    /// [disabled](TelemetryBuilder::with_sdk_disabled); a subscriber takes that, too, as a layer that
+    /// does nothing.
+    ///
+    /// Without a [filter](crate::sdk::logs::LogLayer#what-is-exported) it exports everything.
+    ///
+    /// ```
+    /// use tower_telemetry::{Telemetry, sdk::logs::LogSettings};
+    /// use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt};
+    ///
+    /// let telemetry = Telemetry::builder().with_logs(LogSettings::new()).build()?;
+    /// let subscriber = tracing_subscriber::registry()
+    ///     .with(telemetry.log_layer().with_filter(LevelFilter::INFO));
+    /// // To be made the process's by `subscriber.init()`.
+    /// # drop(subscriber);
+    /// assert!(Telemetry::builder().build()?.log_layer().is_none());
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    #[cfg(feature = "logs")]
+    pub fn log_layer(&self) -> Option<LogLayer> {
+        Some(LogLayer::new(self.logger_provider()?))
+    }
+
+    /// The logger provider, for log records of your own and for what bridges other loggers. `None` if
+    /// logs are not [switched on](TelemetryBuilder::with_logs).
+    ///
+    /// ```
+    /// use tower_telemetry::Telemetry;
+    ///
+    /// assert!(Telemetry::builder().build()?.logger_provider().is_none());
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    #[cfg(feature = "logs")]
+    #[must_use]
+    pub fn logger_provider(&self) -> Option<&SdkLoggerProvider> {
+        self.configuration.used.by_a_logger();
+        self.logs.as_ref().map(|logs| &logs.provider)
     }
 
     /// The propagator.
@@ -153,6 +200,22 @@ impl Telemetry {
     /// ```
     pub fn destinations(&self) -> impl Iterator<Item = &str> {
         self.fan_out.names()
+    }
+
+    /// Where log records go, in the same words; nowhere if logs are not
+    /// [switched on](TelemetryBuilder::with_logs).
+    ///
+    /// ```
+    /// use tower_telemetry::Telemetry;
+    ///
+    /// let telemetry = Telemetry::builder().build()?;
+    /// assert_eq!(telemetry.log_destinations().next(), None);
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    #[cfg(feature = "logs")]
+    pub fn log_destinations(&self) -> impl Iterator<Item = &str> {
+        let settings = self.logs.iter().flat_map(|logs| logs.fan_out.settings());
+        settings.map(|(name, _)| name)
     }
 
     /// The configuration in force, as text, and hints: where to begin if no traces appear.
@@ -213,8 +276,8 @@ impl Telemetry {
         self.fan_out.tail_counts()
     }
 
-    /// What became of the spans that have ended so far: exported, lost and why, or still on their
-    /// way. It takes a lock for a moment, so a look each second is fine, and one per request is not.
+    /// What became of the spans that have ended so far, and of log records: exported, lost and why, or
+    /// still on their way. It takes a lock for a moment, so a look each second is fine, and one per request is not.
     ///
     /// ```
     /// use tower_telemetry::Telemetry;
@@ -225,12 +288,18 @@ impl Telemetry {
     /// # Ok::<(), tower_telemetry::BuildError>(())
     /// ```
     pub fn health(&self) -> Health {
-        Health::of(self.fan_out.batches())
+        let health = Health::of(self.fan_out.batches());
+        #[cfg(feature = "logs")]
+        if let Some(logs) = &self.logs {
+            return health.and_of_logs(logs.fan_out.batches());
+        }
+        health
     }
 
     /// Has the [health](Self::health) collected as metrics, by the conventions' [names for an
     /// SDK][names]: `otel.sdk.processor.span.queue.size`, `….queue.capacity` and `….processed`,
-    /// `otel.sdk.exporter.span.inflight` and `….exported`, with `error.type` where spans were lost.
+    /// `otel.sdk.exporter.span.inflight` and `….exported`, with `error.type` where spans were lost. With
+    /// logs there are the same of `log`.
     ///
     /// Call it once. They are read when the provider collects, for as long as there is a telemetry,
     /// a layer or a tracer that holds on to the exporters.
@@ -252,6 +321,10 @@ impl Telemetry {
     #[cfg(feature = "metrics")]
     pub fn register_metrics(&self, provider: &dyn MeterProvider) {
         self_metrics::register(&self.fan_out, provider);
+        #[cfg(feature = "logs")]
+        if let Some(logs) = &self.logs {
+            self_metrics::register(&logs.fan_out, provider);
+        }
     }
 
     /// Exports what has ended so far and waits for it until `timeout` has passed. Blocks the thread.
@@ -273,7 +346,7 @@ impl Telemetry {
     ///
     /// Something could not be exported, now or since the last report, or not before the timeout.
     pub fn force_flush(&self, timeout: Duration) -> Result<(), ExportError> {
-        ExportError::check(self.fan_out.flush(timeout))
+        ExportError::check(self.signals().flush(timeout))
     }
 
     /// Exports what has ended so far, waits for it until `timeout` has passed, and ends the
@@ -292,7 +365,7 @@ impl Telemetry {
     ///
     /// Something could not be exported, now or since the last report, or not before the timeout.
     pub fn shutdown(&self, timeout: Duration) -> Result<(), ExportError> {
-        ExportError::check(self.fan_out.shutdown(timeout))
+        ExportError::check(self.signals().shutdown(timeout))
     }
 
     /// Runs a server until it ends, and then [shuts down](Self::shutdown) within `timeout`, on a
@@ -342,12 +415,20 @@ impl Telemetry {
         }
     }
 
+    fn signals(&self) -> Signals {
+        Signals {
+            spans: Arc::clone(&self.fan_out),
+            #[cfg(feature = "logs")]
+            logs: self.logs.as_ref().map(|logs| Arc::clone(&logs.fan_out)),
+        }
+    }
+
     async fn shut_down_aside(&self, timeout: Duration) -> Result<(), ExportError> {
         let (tell, told) = oneshot::channel();
-        let fan_out = Arc::clone(&self.fan_out);
+        let signals = self.signals();
         let work = move || {
             // If nobody waits any more, nobody wants to know.
-            let _ = tell.send(fan_out.shutdown(timeout));
+            let _ = tell.send(signals.shutdown(timeout));
         };
         if thread::Builder::new().spawn(work).is_err() {
             // There is no thread to be had, so this one has to wait.
@@ -362,7 +443,7 @@ impl Telemetry {
 /// lets go of it they are shut down, within another 5 seconds.
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        log(ExportError::check(self.fan_out.flush(AT_DROP)));
+        log(ExportError::check(self.signals().flush(AT_DROP)));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::sdk::{
-    describe::used::Used, disabled::Disabled, limits::ResolvedLimits,
+    describe::used::Used, disabled::Disabled, export::item::Items, limits::ResolvedLimits,
     processor::batch::settings::Resolved as ResolvedBatches,
 };
 
@@ -16,6 +16,8 @@ pub(crate) struct Configuration {
     /// The settings of tail sampling, if there is any.
     pub(crate) tail_sampling: Option<String>,
     pub(crate) used: Arc<Used>,
+    /// What the environment says of a signal that the code has not switched on.
+    pub(crate) not_switched_on: Vec<&'static str>,
 }
 
 impl ResolvedLimits {
@@ -37,15 +39,16 @@ impl ResolvedLimits {
 }
 
 impl ResolvedBatches {
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self, of: Items) -> String {
         let Self { queue_size, batch_size, delay, exports, .. } = *self;
         let within = match self.timeout() {
             Some(timeout) => format!("within {timeout:?}"),
             None => "without limit of time".to_owned(),
         };
         format!(
-            "{batch_size} spans, or what there is after {delay:?}; {queue_size} wait at most; \
+            "{batch_size} {}, or what there is after {delay:?}; {queue_size} wait at most; \
              {exports} exports at once, each {within}",
+            of.name(),
         )
     }
 }

@@ -6,6 +6,8 @@ use crate::{
     sdk::{
         Telemetry,
         describe::{hints, secrets},
+        export::item::Items,
+        processor::member::Settings,
     },
     text::legible,
 };
@@ -50,16 +52,23 @@ impl Description {
             let none = || "none".to_owned();
             say("tail sampling", configuration.tail_sampling.clone().unwrap_or_else(none));
             say("limits", configuration.limits.describe());
-            say("batches", configuration.batch.describe());
-            for (destination, settings) in telemetry.fan_out.settings() {
-                say("destination", destination.to_owned());
-                let width = settings.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
-                for (what, is) in settings {
-                    say("destination", format!("  {what:width$}  {is}"));
-                }
-            }
+            say("batches", configuration.batch.describe(Items::Spans));
+            settings("destination", telemetry.fan_out.settings(), &mut say);
             for exporter in telemetry.health().exporters() {
                 say("spans", exporter.to_string());
+            }
+            #[cfg(feature = "logs")]
+            match &telemetry.logs {
+                None => say("logs", "not switched on".to_owned()),
+                Some(logs) => {
+                    let [limits, batches] = logs.describe();
+                    say("log limits", limits);
+                    say("log batches", batches);
+                    settings("log destination", logs.fan_out.settings(), &mut say);
+                    for exporter in telemetry.health().log_exporters() {
+                        say("log records", exporter.to_string());
+                    }
+                }
             }
         }
         say("propagators", propagators(&format!("{propagator:?}")));
@@ -115,6 +124,21 @@ impl fmt::Display for Description {
             before = what;
         }
         Ok(())
+    }
+}
+
+/// Where a signal goes, and with which settings.
+fn settings<'a>(
+    what: &'static str,
+    destinations: impl Iterator<Item = (&'a str, &'a Settings)>,
+    say: &mut impl FnMut(&'static str, String),
+) {
+    for (destination, settings) in destinations {
+        say(what, destination.to_owned());
+        let width = settings.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
+        for (setting, is) in settings {
+            say(what, format!("  {setting:width$}  {is}"));
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What may be the reason that no traces appear, and what to do.
 
+#[cfg(feature = "logs")]
+use crate::sdk::export::item::Items;
 use crate::{
     sdk::{Telemetry, describe::linked, disabled::Disabled, sampler::Unsampled},
     tracer::{global_is_noop, has_served_without_provider},
@@ -63,6 +65,11 @@ pub(super) fn of(telemetry: &Telemetry) -> Vec<String> {
         let lost = if lost == 1 { "1 span is".to_owned() } else { format!("{lost} spans are") };
         hint(&format!("{lost} lost so far: look at what is said of them beside their exporter"));
     }
+    for signal in &configuration.not_switched_on {
+        hint(signal);
+    }
+    #[cfg(feature = "logs")]
+    of_logs(telemetry, &mut hint);
     // What is held and found worth it is exported all the same.
     if configuration.tail_sampling.is_none() {
         match telemetry.sampler.unsampled() {
@@ -86,6 +93,29 @@ pub(super) fn of(telemetry: &Telemetry) -> Vec<String> {
         ));
     }
     hints
+}
+
+#[cfg(feature = "logs")]
+fn of_logs(telemetry: &Telemetry, hint: &mut impl FnMut(&str)) {
+    let Some(logs) = &telemetry.logs else {
+        return;
+    };
+    if logs.fan_out.settings().next().is_none() {
+        hint(
+            "log records go nowhere: name an exporter in OTEL_LOGS_EXPORTER, or in code, with \
+             `LogSettings::with_otlp(..)` for one",
+        );
+    } else if !telemetry.configuration.used.is_by_loggers() {
+        hint(
+            "logs are switched on, and nothing hands any over: put `telemetry.log_layer()` into the \
+             program's subscriber",
+        );
+    }
+    let lost = telemetry.health().lost_log_records();
+    if lost > 0 {
+        let lost = Items::LogRecords.count(lost);
+        hint(&format!("{lost} lost so far: look at what is said of them beside their exporter"));
+    }
 }
 
 impl Disabled {

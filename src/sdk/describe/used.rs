@@ -20,6 +20,8 @@ pub(crate) struct Used {
     by_global: AtomicBool,
     by_others: AtomicBool,
     started: AtomicBool,
+    #[cfg(feature = "logs")]
+    by_loggers: AtomicBool,
 }
 
 impl Used {
@@ -41,6 +43,17 @@ impl Used {
     /// A span was asked of it.
     pub(crate) fn started(&self) {
         set(&self.started);
+    }
+
+    /// Its layer for logs was taken, or its provider of loggers.
+    #[cfg(feature = "logs")]
+    pub(crate) fn by_a_logger(&self) {
+        set(&self.by_loggers);
+    }
+
+    #[cfg(feature = "logs")]
+    pub(super) fn is_by_loggers(&self) -> bool {
+        self.by_loggers.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_global(&self) -> bool {

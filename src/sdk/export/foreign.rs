@@ -4,6 +4,8 @@ use std::{any::type_name, sync::Arc, thread, time::Duration};
 
 use futures_executor::block_on;
 use opentelemetry::Context;
+#[cfg(feature = "logs")]
+use opentelemetry_sdk::logs::{LogBatch, LogExporter};
 use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
@@ -11,17 +13,39 @@ use opentelemetry_sdk::{
 };
 use tokio::{sync::Semaphore, task::spawn_blocking, time::Instant};
 
+#[cfg(feature = "logs")]
+use crate::sdk::logs::record::LogData;
 use crate::{
     contained::contained,
     sdk::{
-        export::exporter::{Exporter, Loss, Outcome, Running, Target},
+        export::{
+            exporter::{Exporter, Loss, Outcome, Running, Target},
+            item::Item,
+        },
         text::plain,
     },
 };
 
-/// What batches are exported by, when `exporter` does it.
+/// What batches of spans are exported by, when `exporter` does it.
 pub(crate) fn target<E: SpanExporter + 'static>(mut exporter: E, resource: &Resource) -> Target {
     exporter.set_resource(resource);
+    lent(exporter)
+}
+
+/// The same for log records.
+#[cfg(feature = "logs")]
+pub(crate) fn log_target<E: LogExporter + 'static>(
+    mut exporter: E,
+    resource: &Resource,
+) -> Target<LogData> {
+    exporter.set_resource(resource);
+    lent(exporter)
+}
+
+fn lent<T: Item, E: Send + Sync + 'static>(exporter: E) -> Target<T>
+where
+    Foreign<E>: Exporter<T>,
+{
     let exporter = Arc::new(Lent(Some(exporter)));
     Target {
         name: type_name::<E>().to_owned(),
@@ -49,7 +73,7 @@ struct Foreign<E: Send + 'static> {
     turn: Arc<Semaphore>,
 }
 
-impl<E: SpanExporter + 'static> Foreign<E> {
+impl<E: Send + Sync + 'static> Foreign<E> {
     /// Calls it; `None` if it panicked.
     async fn call<F>(self: Arc<Self>, call: F) -> Option<OTelSdkResult>
     where
@@ -72,16 +96,7 @@ impl<E: SpanExporter + 'static> Exporter for Foreign<E> {
         // On the thread it is not inside of the runtime: what it needs of one is there, and a
         // blocking client, which refuses to run inside of any, runs.
         let called = self.call(move |exporter| block_on(exporter.export(batch)));
-        Box::pin(async move {
-            match called.await {
-                None => Outcome::lost(u64::MAX, Loss::Panicked, "the exporter panicked"),
-                Some(Ok(())) => Outcome::exported(),
-                Some(Err(error @ OTelSdkError::Timeout(_))) => {
-                    Outcome::lost(u64::MAX, Loss::TimedOut, plain(&error))
-                }
-                Some(Err(error)) => Outcome::lost(u64::MAX, Loss::GivenUp, plain(&error)),
-            }
-        })
+        Box::pin(async move { outcome(called.await) })
     }
 
     fn flush(self: Arc<Self>) -> Running<Result<(), String>> {
@@ -92,6 +107,33 @@ impl<E: SpanExporter + 'static> Exporter for Foreign<E> {
     fn shutdown(self: Arc<Self>, timeout: Duration) -> Running<Result<(), String>> {
         let called = self.call(move |exporter| exporter.shutdown_with_timeout(timeout));
         Box::pin(async move { complaint(called.await) })
+    }
+}
+
+#[cfg(feature = "logs")]
+impl<E: LogExporter + 'static> Exporter<LogData> for Foreign<E> {
+    fn export(self: Arc<Self>, batch: Vec<LogData>, _: Instant) -> Running<Outcome> {
+        let called = self.call(move |exporter| {
+            let batch: Vec<_> = batch.iter().map(|data| (&data.record, &data.scope)).collect();
+            block_on(exporter.export(LogBatch::new(&batch)))
+        });
+        Box::pin(async move { outcome(called.await) })
+    }
+
+    fn shutdown(self: Arc<Self>, timeout: Duration) -> Running<Result<(), String>> {
+        let called = self.call(move |exporter| exporter.shutdown_with_timeout(timeout));
+        Box::pin(async move { complaint(called.await) })
+    }
+}
+
+fn outcome(result: Option<OTelSdkResult>) -> Outcome {
+    match result {
+        None => Outcome::lost(u64::MAX, Loss::Panicked, "the exporter panicked"),
+        Some(Ok(())) => Outcome::exported(),
+        Some(Err(error @ OTelSdkError::Timeout(_))) => {
+            Outcome::lost(u64::MAX, Loss::TimedOut, plain(&error))
+        }
+        Some(Err(error)) => Outcome::lost(u64::MAX, Loss::GivenUp, plain(&error)),
     }
 }
 

@@ -8,12 +8,12 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{
     Resource,
-    error::{OTelSdkError, OTelSdkResult},
+    error::OTelSdkResult,
     trace::{Span, SpanData, SpanProcessor},
 };
 
 use crate::sdk::{
-    error::Failure,
+    error::{Failure, as_result},
     processor::{
         batch::processor::Batch,
         jobs::Jobs,
@@ -66,7 +66,7 @@ impl FanOut {
 
     /// Has what has ended exported, and says what could not be since the last report.
     pub(crate) fn flush(&self, timeout: Duration) -> Vec<Failure> {
-        self.jobs.flush(timeout, || {
+        self.jobs.flush(timeout, timeout, || {
             let released = self.tail.as_ref().map_or_else(Vec::new, Holder::age);
             given_first(released)
         })
@@ -74,7 +74,7 @@ impl FanOut {
 
     /// Shuts the processors down, and says what did not make it.
     pub(crate) fn shutdown(&self, timeout: Duration) -> Vec<Failure> {
-        self.jobs.shutdown(timeout, || {
+        self.jobs.shutdown(timeout, timeout, || {
             let released = self.tail.as_ref().map_or_else(Vec::new, Holder::close);
             given_first(released)
         })
@@ -166,13 +166,4 @@ fn each<'a, T: Clone>(
         }
         give(member, given.clone());
     }
-}
-
-/// For whoever asks the provider itself.
-fn as_result(failures: &[Failure]) -> OTelSdkResult {
-    if failures.is_empty() {
-        return Ok(());
-    }
-    let reasons: Vec<&str> = failures.iter().map(|failure| failure.reason.as_str()).collect();
-    Err(OTelSdkError::InternalFailure(reasons.join("; ")))
 }

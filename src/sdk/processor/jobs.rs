@@ -58,30 +58,31 @@ enum Shutdown {
 }
 
 impl<S: Stages> Jobs<S> {
-    pub(super) fn new(members: Vec<Member<S>>) -> Arc<Self> {
+    pub(in crate::sdk) fn new(members: Vec<Member<S>>) -> Arc<Self> {
         let (closed, state, done) = (AtomicBool::new(false), Mutex::default(), Condvar::new());
         Arc::new(Self { members, closed, state, done })
     }
 
-    pub(super) fn members(&self) -> &[Member<S>] {
+    pub(in crate::sdk) fn members(&self) -> &[Member<S>] {
         &self.members
     }
 
     /// Those that take what comes now.
-    pub(super) fn open(&self) -> impl Iterator<Item = &Member<S>> {
+    pub(in crate::sdk) fn open(&self) -> impl Iterator<Item = &Member<S>> {
         let closed = self.closed.load(Ordering::Relaxed);
         self.members.iter().filter(move |member| !closed || !member.stage.is_blocking())
     }
 
     /// Has what has come exported, and says what could not be since the last report. A shutdown
     /// does the same, so one that has begun is waited for; after it there is nothing left to flush.
-    /// Nobody is asked `before` it is known that there is one.
-    pub(super) fn flush(
+    /// `timeout` is what the caller has called it, and may have begun before.
+    pub(in crate::sdk) fn flush(
         self: &Arc<Self>,
         timeout: Duration,
+        left: Duration,
         before: impl FnOnce() -> Option<Before<S>>,
     ) -> Vec<Failure> {
-        let deadline = Instant::now() + timeout.min(LONGEST);
+        let deadline = Instant::now() + left.min(LONGEST);
         if self.is_shut_down() {
             return self.wait_for_shutdown(timeout, deadline);
         }
@@ -90,12 +91,13 @@ impl<S: Stages> Jobs<S> {
 
     /// Shuts the processors down, and says what did not make it. Who asks a second time waits for
     /// the first, and is told nothing.
-    pub(super) fn shutdown(
+    pub(in crate::sdk) fn shutdown(
         self: &Arc<Self>,
         timeout: Duration,
+        left: Duration,
         before: impl FnOnce() -> Option<Before<S>>,
     ) -> Vec<Failure> {
-        let deadline = Instant::now() + timeout.min(LONGEST);
+        let deadline = Instant::now() + left.min(LONGEST);
         {
             let mut state = self.lock();
             if state.shutdown != Shutdown::Not {
@@ -119,12 +121,11 @@ impl<S: Stages> Jobs<S> {
     }
 
     /// Whether a shutdown has begun.
-    pub(super) fn is_shut_down(&self) -> bool {
+    pub(in crate::sdk) fn is_shut_down(&self) -> bool {
         self.lock().shutdown != Shutdown::Not
     }
 
-    /// Has all do the job at once, and waits until the deadline for the lot. `timeout` is what the
-    /// caller has called it.
+    /// Has all do the job at once, and waits until the deadline for the lot.
     fn job(
         self: &Arc<Self>,
         job: Job,

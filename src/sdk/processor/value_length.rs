@@ -36,15 +36,22 @@ impl ValueLength {
     }
 
     fn cut_one(self, text: &mut StringValue) {
-        let most = usize::try_from(self.0).unwrap_or(usize::MAX);
-        let whole = text.as_str();
+        if let Some(end) = self.end_of(text.as_str()) {
+            *text = text.as_str()[..end].to_owned().into();
+        }
+    }
+
+    /// Where a text that is too long is to end, in bytes.
+    pub(crate) fn end_of(self, text: &str) -> Option<usize> {
         // No character is less than a byte, so what has so few bytes needs no counting.
-        if whole.len() <= most {
-            return;
+        if text.len() <= self.most() {
+            return None;
         }
-        if let Some((end, _)) = whole.char_indices().nth(most) {
-            *text = whole[..end].to_owned().into();
-        }
+        text.char_indices().nth(self.most()).map(|(end, _)| end)
+    }
+
+    pub(crate) fn most(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 }
 

@@ -14,6 +14,8 @@ use percent_encoding::percent_decode_str;
 use crate::sdk::export::otlp::grpc::Grpc;
 #[cfg(feature = "otlp-http")]
 use crate::sdk::export::otlp::http::Http;
+#[cfg(feature = "logs")]
+use crate::sdk::{export::otlp::logs::exporter::LogExporter, logs::record::LogData};
 use crate::{
     error::BuildError,
     sdk::{
@@ -428,6 +430,19 @@ impl Resolved {
             server_address: Some(self.server_address().to_owned()),
             server_port: Some(self.server_port()),
             make: Box::new(move |resource| Arc::new(SpanExporter::new(resource, self.sender()))),
+        }
+    }
+
+    /// The exporter of log records.
+    #[cfg(feature = "logs")]
+    pub(crate) fn log_target(self) -> Target<LogData> {
+        Target {
+            name: self.name(),
+            component_type: self.component_type(),
+            concurrency: CONCURRENCY,
+            server_address: Some(self.server_address().to_owned()),
+            server_port: Some(self.server_port()),
+            make: Box::new(move |resource| Arc::new(LogExporter::new(resource, self.sender()))),
         }
     }
 

@@ -31,7 +31,7 @@ const EXPORTS: usize = 16;
 /// [`max_concurrent_exports`](Self::with_max_concurrent_exports) times
 /// [`max_export_batch_size`](Self::with_max_export_batch_size) are on their way: 2048 and 8192 by
 /// default. A span is 352 bytes and what its name, attributes, events and links hold, a log record
-/// 512 bytes and what its body and attributes hold; one that is on its way is there in the encoded
+/// 544 bytes and what its body and attributes hold; one that is on its way is there in the encoded
 /// form, too. An exporter of your own that hangs keeps the batch that
 /// it was given last, though that is counted as lost.
 ///

@@ -1,33 +1,17 @@
-//! Protobuf, span by span.
-//!
-//! A batch as a tree of messages is larger than the spans themselves, and to encode it is to measure
-//! each message once for every level above it. So each span is made a message, encoded and let go of
-//! before the next, which takes three quarters of the instructions (`scripts/cost`); the bytes are
-//! the same.
+//! Spans in protobuf.
 
 use std::mem;
 
-use opentelemetry::InstrumentationScope;
 use opentelemetry_proto::{
-    tonic::{
-        resource::v1::Resource,
-        trace::v1::{ResourceSpans, ScopeSpans, Span},
-    },
-    transform::common::tonic::ResourceAttributesWithSchema,
+    tonic::trace::v1::Span, transform::common::tonic::ResourceAttributesWithSchema,
 };
 use opentelemetry_sdk::trace::SpanData;
-use prost::{Message, encode_length_delimiter, length_delimiter_len};
+use prost::Message;
 
-use crate::sdk::export::otlp::encode::{Encoded, LARGEST, too_large};
-
-/// Field 1 of a request, field 2 of that, and field 2 of that, messages all three: the first byte of
-/// each.
-const RESOURCE_SPANS: u8 = 1 << 3 | 2;
-const SCOPE_SPANS: u8 = 2 << 3 | 2;
-const SPANS: u8 = 2 << 3 | 2;
-
-/// The most that a first byte and a length take.
-const FRAME: usize = 1 + 10;
+use crate::sdk::export::otlp::{
+    body::Body,
+    encode::{Encoded, LARGEST, too_large},
+};
 
 /// The batch in as few requests as it takes, if each is not to be larger than `large`.
 pub(super) fn encode(
@@ -45,113 +29,15 @@ pub(super) fn encode(
             encoded.push(Encoded { items: 1, bytes: Err(too_large("a span", size)) });
             continue;
         }
-        if body.spans > 0 && body.size + framed(size) + body.room_for(&scope) > large {
+        if body.is_full(&scope, size, large) {
             encoded.push(mem::replace(&mut body, Body::new(resource)).finish());
         }
         body.push(&scope, &span, size);
     }
-    if body.spans > 0 {
+    if body.items > 0 {
         encoded.push(body.finish());
     }
     encoded
-}
-
-/// A request in the making, of spans of one resource.
-struct Body {
-    /// `ResourceSpans.resource`, and what comes after the spans.
-    resource: Vec<u8>,
-    schema: Vec<u8>,
-    scopes: Vec<Scope>,
-    spans: u64,
-    /// How large it is at most.
-    size: usize,
-}
-
-/// The spans of one scope, one after the other.
-struct Scope {
-    of: InstrumentationScope,
-    /// `ScopeSpans.scope`, and what comes after the spans.
-    scope: Vec<u8>,
-    schema: Vec<u8>,
-    spans: Vec<u8>,
-}
-
-impl Body {
-    fn new(resource: &ResourceAttributesWithSchema) -> Self {
-        let attributes = resource.attributes.0.clone();
-        let of_resource = Resource { attributes, ..Resource::default() };
-        let schema_url = resource.schema_url.clone().unwrap_or_default();
-        // A message is what its parts are, one after the other.
-        let resource = ResourceSpans { resource: Some(of_resource), ..ResourceSpans::default() };
-        let schema = ResourceSpans { schema_url, ..ResourceSpans::default() };
-        let (resource, schema) = (resource.encode_to_vec(), schema.encode_to_vec());
-        let size = resource.len() + schema.len() + FRAME;
-        Self { resource, schema, scopes: Vec::new(), spans: 0, size }
-    }
-
-    /// How much larger a scope makes it.
-    fn room_for(&self, scope: &InstrumentationScope) -> usize {
-        if self.scopes.iter().any(|known| known.of == *scope) {
-            return 0;
-        }
-        Scope::new(scope.clone()).size() + FRAME
-    }
-
-    fn push(&mut self, scope: &InstrumentationScope, span: &Span, size: usize) {
-        let at = self.scopes.iter().position(|known| known.of == *scope).unwrap_or_else(|| {
-            let scope = Scope::new(scope.clone());
-            self.size += scope.size() + FRAME;
-            self.scopes.push(scope);
-            self.scopes.len() - 1
-        });
-        let spans = &mut self.scopes[at].spans;
-        spans.reserve(framed(size));
-        frame(SPANS, size, spans);
-        span.encode_raw(spans);
-        self.size += framed(size);
-        self.spans += 1;
-    }
-
-    /// The whole request.
-    fn finish(self) -> Encoded {
-        let of_scopes: usize = self.scopes.iter().map(|it| framed(it.size())).sum();
-        let size = self.resource.len() + of_scopes + self.schema.len();
-        let mut body = Vec::with_capacity(framed(size));
-        frame(RESOURCE_SPANS, size, &mut body);
-        body.extend(self.resource);
-        for scope in self.scopes {
-            frame(SCOPE_SPANS, scope.size(), &mut body);
-            body.extend(scope.scope);
-            body.extend(scope.spans);
-            body.extend(scope.schema);
-        }
-        body.extend(self.schema);
-        Encoded { items: self.spans, bytes: Ok(body) }
-    }
-}
-
-impl Scope {
-    fn new(of: InstrumentationScope) -> Self {
-        let schema_url = of.schema_url().map(ToOwned::to_owned).unwrap_or_default();
-        let scope = ScopeSpans { scope: Some((&of, None).into()), ..ScopeSpans::default() };
-        let schema = ScopeSpans { schema_url, ..ScopeSpans::default() };
-        let (scope, schema) = (scope.encode_to_vec(), schema.encode_to_vec());
-        Self { of, scope, schema, spans: Vec::new() }
-    }
-
-    fn size(&self) -> usize {
-        self.scope.len() + self.spans.len() + self.schema.len()
-    }
-}
-
-fn framed(size: usize) -> usize {
-    1 + length_delimiter_len(size) + size
-}
-
-fn frame(tag: u8, size: usize, to: &mut Vec<u8>) {
-    to.push(tag);
-    // Room is made where it is lacking, so there is none that it can lack.
-    let _ = encode_length_delimiter(size, to);
 }
 
 #[cfg(test)]
@@ -159,7 +45,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use opentelemetry::{
-        KeyValue,
+        InstrumentationScope, KeyValue,
         trace::{Event, Link, SpanContext, SpanKind, Status, Tracer, TracerProvider},
     };
     use opentelemetry_proto::{
