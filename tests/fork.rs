@@ -23,16 +23,20 @@ use std::{
 };
 
 use fork::{Fork, fork, waitpid};
-use opentelemetry::trace::{Tracer, TracerProvider};
+use opentelemetry::{
+    logs::{Logger, LoggerProvider},
+    trace::{Tracer, TracerProvider},
+};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_sdk::{
     error::OTelSdkResult,
+    logs::InMemoryLogExporter,
     trace::{SpanData, SpanExporter},
 };
 use prost::Message;
 use tower_telemetry::{
     Telemetry,
-    sdk::{BatchSettings, export::Otlp},
+    sdk::{BatchSettings, export::Otlp, logs::LogSettings},
 };
 
 const LONG: Duration = Duration::from_secs(30);
@@ -40,6 +44,7 @@ const LONG: Duration = Duration::from_secs(30);
 fn main() {
     exports_its_own_spans();
     has_a_turn_of_its_own();
+    exports_its_own_log_records();
 }
 
 fn exports_its_own_spans() {
@@ -85,6 +90,44 @@ fn exports_its_own_spans() {
     }
     assert_eq!(names, expected);
     println!("a process that was forked exports its own spans: ok");
+}
+
+fn exports_its_own_log_records() {
+    let exporter = InMemoryLogExporter::default();
+    let batch = BatchSettings::new().with_schedule_delay(Duration::from_secs(3600));
+    let telemetry = Telemetry::builder()
+        .with_environment([("OTEL_TRACES_EXPORTER", "none")])
+        .with_logs(LogSettings::new().with_exporter(exporter).with_batch(batch))
+        .build()
+        .unwrap();
+    let logger = telemetry.logger_provider().unwrap().logger("test");
+    let emit = |records| (0..records).for_each(|_| logger.emit(logger.create_log_record()));
+    let account = || {
+        let health = telemetry.health();
+        let exporter = health.log_exporters().next().unwrap();
+        (exporter.ended(), exporter.exported(), exporter.lost())
+    };
+    emit(3);
+    telemetry.force_flush(LONG).unwrap();
+    emit(1);
+    match fork().unwrap() {
+        Fork::Child => {
+            emit(5);
+            let shut_down = telemetry.shutdown(LONG);
+            let is_well = shut_down.is_ok() && account() == (6, 6, 0);
+            if !is_well {
+                eprintln!("in the child: {shut_down:?}, {}", telemetry.health());
+            }
+            process::exit(i32::from(!is_well));
+        }
+        Fork::Parent(child) => {
+            emit(2);
+            assert_eq!(waitpid(child).unwrap(), 0);
+            telemetry.shutdown(LONG).unwrap();
+            assert_eq!(account(), (6, 6, 0));
+        }
+    }
+    println!("a process that was forked exports its own log records: ok");
 }
 
 /// An exporter whose first export waits.

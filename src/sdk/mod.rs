@@ -44,6 +44,8 @@
 //! # Ok::<(), tower_telemetry::BuildError>(())
 //! ```
 //!
+//! Log records go the same way, once they are [switched on](TelemetryBuilder::with_logs); see `logs`.
+//!
 //! # Environment
 //!
 //! An empty variable is an unset one. A bad value is one [`Warning`] and the fallback below; it
@@ -53,7 +55,7 @@
 //!
 //! What code and variable both set is the code's; the third column is where the code does.
 //!
-//! Of the specification's variables for traces these are not read:
+//! Of the specification's variables for traces and logs these are not read:
 //!
 //! * `OTEL_LOG_LEVEL`: what this crate and the SDK log are `tracing` events, of which the program's
 //!   subscriber chooses.

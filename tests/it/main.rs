@@ -42,6 +42,7 @@ mod metrics;
 mod client_metrics;
 mod metrics_cut_off;
 mod log_ids;
+mod logs_export;
 mod other_formats;
 mod otlp_protocols;
 mod otlp_proxy;

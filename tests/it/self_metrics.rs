@@ -1,14 +1,19 @@
 //! The exporters' health as metrics, compared whole.
 
 use std::{
+    any::type_name,
     collections::BTreeMap,
     sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
 
-use opentelemetry::trace::{Tracer, TracerProvider};
+use opentelemetry::{
+    logs::{Logger, LoggerProvider},
+    trace::{Tracer, TracerProvider},
+};
 use opentelemetry_sdk::{
     error::{OTelSdkError, OTelSdkResult},
+    logs::InMemoryLogExporter,
     metrics::{
         InMemoryMetricExporter, SdkMeterProvider,
         data::{AggregatedMetrics, MetricData, SumDataPoint},
@@ -17,7 +22,7 @@ use opentelemetry_sdk::{
 };
 use tower_telemetry::{
     Telemetry,
-    sdk::{BatchSettings, export::Otlp},
+    sdk::{BatchSettings, export::Otlp, logs::LogSettings},
 };
 
 const LONG: Duration = Duration::from_secs(30);
@@ -50,8 +55,9 @@ fn collected(
     for scope in collected.scope_metrics() {
         assert_eq!(scope.scope().name(), "tower-telemetry");
         for metric in scope.metrics() {
-            assert_eq!(metric.unit(), "{span}");
             let name = metric.name();
+            let of_logs = name.contains(".log.");
+            assert_eq!(metric.unit(), if of_logs { "{log_record}" } else { "{span}" });
             match metric.data() {
                 AggregatedMetrics::U64(MetricData::Sum(sum)) => {
                     assert!(sum.is_monotonic(), "{name}");
@@ -106,7 +112,7 @@ fn the_metrics_say_what_the_health_says() {
     begun.recv().unwrap();
     end(4);
 
-    let kind = std::any::type_name::<Fails>();
+    let kind = type_name::<Fails>();
     let processor = "otel.component.name=batching_span_processor/0,\
                      otel.component.type=batching_span_processor";
     let of_exporter = format!("otel.component.name={kind}/0,otel.component.type={kind}");
@@ -169,4 +175,51 @@ fn an_otlp_exporter_says_where_it_sends_to() {
     exporter.reset();
     meters.force_flush().unwrap();
     assert!(exporter.get_finished_metrics().unwrap().is_empty());
+}
+
+#[test]
+fn of_log_records_the_same_is_said() {
+    let exporter = InMemoryMetricExporter::default();
+    let meters = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+    let batch = BatchSettings::new().with_max_queue_size(3).with_max_export_batch_size(2);
+    let logs = LogSettings::new().with_exporter(InMemoryLogExporter::default()).with_batch(batch);
+    let telemetry = Telemetry::builder()
+        .with_environment([
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_BLRP_SCHEDULE_DELAY", "3600000"),
+        ])
+        .with_logs(logs)
+        .build()
+        .unwrap();
+    telemetry.register_metrics(&meters);
+    let logger = telemetry.logger_provider().unwrap().logger("test");
+    for _ in 0..3 {
+        logger.emit(logger.create_log_record());
+    }
+    telemetry.shutdown(LONG).unwrap();
+    logger.emit(logger.create_log_record());
+    let kind = type_name::<InMemoryLogExporter>();
+    let exporter_is = format!("{{otel.component.name={kind}/0,otel.component.type={kind}}}");
+    let processor = "otel.component.name=batching_log_processor/0,\
+                     otel.component.type=batching_log_processor";
+    let dropped =
+        |why: &str| format!("otel.sdk.processor.log.processed{{error.type={why},{processor}}}");
+    let lost = |why: &str| {
+        let of = exporter_is.trim_start_matches('{');
+        (format!("otel.sdk.exporter.log.exported{{error.type={why},{of}"), 0)
+    };
+    let expected = [
+        (format!("otel.sdk.processor.log.queue.size{{{processor}}}"), 0),
+        (format!("otel.sdk.processor.log.queue.capacity{{{processor}}}"), 3),
+        (format!("otel.sdk.processor.log.processed{{{processor}}}"), 3),
+        (dropped("queue_full"), 0),
+        (dropped("already_shutdown"), 1),
+        (format!("otel.sdk.exporter.log.inflight{exporter_is}"), 0),
+        (format!("otel.sdk.exporter.log.exported{exporter_is}"), 3),
+        lost("rejected"),
+        lost("unavailable"),
+        lost("timeout"),
+        lost("panic"),
+    ];
+    assert_eq!(collected(&meters, &exporter), expected.into());
 }

@@ -113,8 +113,11 @@ fn of_logs(telemetry: &Telemetry, hint: &mut impl FnMut(&str)) {
     }
     let lost = telemetry.health().lost_log_records();
     if lost > 0 {
+        let are = if lost == 1 { "is" } else { "are" };
         let lost = Items::LogRecords.count(lost);
-        hint(&format!("{lost} lost so far: look at what is said of them beside their exporter"));
+        hint(&format!(
+            "{lost} {are} lost so far: look at what is said of them beside their exporter"
+        ));
     }
 }
 

@@ -11,6 +11,10 @@ pub(crate) struct LogData {
     pub(crate) record: SdkLogRecord,
     pub(crate) scope: InstrumentationScope,
     /// How many attributes the [limits](crate::sdk::logs::limits) have left out.
+    #[cfg_attr(
+        not(any(feature = "otlp-http", feature = "otlp-grpc")),
+        expect(dead_code, reason = "OTLP alone has a place for it")
+    )]
     pub(crate) dropped_attributes: u32,
 }
 

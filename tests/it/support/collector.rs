@@ -24,9 +24,15 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::{
-        ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
+    collector::{
+        logs::v1::{
+            ExportLogsServiceRequest, ExportLogsServiceResponse,
+            logs_service_server::{LogsService, LogsServiceServer},
+        },
+        trace::v1::{
+            ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+            trace_service_server::{TraceService, TraceServiceServer},
+        },
     },
     common::v1::{KeyValue, any_value},
     trace::v1::Span,
@@ -96,6 +102,8 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: ExportTraceServiceRequest,
+    /// What there is in place of the body, if it was sent to where log records are.
+    pub(crate) logs: Option<ExportLogsServiceRequest>,
 }
 
 impl Collector {
@@ -185,6 +193,11 @@ impl Collector {
         let requests = self.requests();
         requests.into_iter().flat_map(|request| Received::all(request.body)).collect()
     }
+
+    /// All requests with log records.
+    pub(crate) fn logs(&self) -> Vec<ExportLogsServiceRequest> {
+        self.requests().into_iter().filter_map(|request| request.logs).collect()
+    }
 }
 
 impl Drop for Collector {
@@ -205,7 +218,11 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, tls: Option<TlsAccep
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)
         .max_decoding_message_size(usize::MAX);
+    let logs = LogsServiceServer::new(Grpc(Arc::clone(&shared)))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(usize::MAX);
     let app = Router::new()
+        .route_service("/opentelemetry.proto.collector.logs.v1.LogsService/Export", logs)
         .route_service("/opentelemetry.proto.collector.trace.v1.TraceService/Export", grpc)
         .fallback(post(receive))
         .layer(DefaultBodyLimit::disable())
@@ -244,8 +261,8 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, app
 
 impl Shared {
     /// A request has come in. How it is answered.
-    fn arrived(&self, path: String, headers: HeaderMap, body: ExportTraceServiceRequest) -> Answer {
-        self.requests.lock().unwrap().push(Request { path, headers, body });
+    fn arrived(&self, request: Request) -> Answer {
+        self.requests.lock().unwrap().push(request);
         let answer = self.answers.lock().unwrap().pop_front();
         // Nobody may be waiting any more.
         let _ = self.arrived.send(());
@@ -275,20 +292,26 @@ async fn receive(
         Some(b"zstd") => zstd::decode_all(&*body).unwrap(),
         Some(other) => panic!("{other:?} is no encoding of OTLP"),
     };
-    let body = if json {
-        serde_json::from_slice(&body).unwrap()
-    } else {
-        ExportTraceServiceRequest::decode(&*body).unwrap()
-    };
+    let path = uri.to_string();
+    let of_logs = path == "/v1/logs";
+    let mut request = Request { path, headers, body: Default::default(), logs: None };
+    match (of_logs, json) {
+        (true, true) => request.logs = Some(serde_json::from_slice(&body).unwrap()),
+        (true, false) => request.logs = Some(Message::decode(&*body).unwrap()),
+        (false, true) => request.body = serde_json::from_slice(&body).unwrap(),
+        (false, false) => request.body = Message::decode(&*body).unwrap(),
+    }
     let otlp = |response: &ExportTraceServiceResponse| {
-        let (content_type, body) = if json {
+        let (content_type, body) = if json && of_logs {
+            ("application/json", serde_json::to_vec(&for_logs(response)).unwrap())
+        } else if json {
             ("application/json", serde_json::to_vec(response).unwrap())
         } else {
             ("application/x-protobuf", response.encode_to_vec())
         };
         ([(header::CONTENT_TYPE, content_type)], body).into_response()
     };
-    let answer = shared.arrived(uri.to_string(), headers, body);
+    let answer = shared.arrived(request);
     match answer {
         Answer::Status(StatusCode::OK) => otlp(&ExportTraceServiceResponse::default()),
         Answer::Status(status_code) => status_code.into_response(),
@@ -362,8 +385,38 @@ impl TraceService for Grpc {
         request: tonic::Request<ExportTraceServiceRequest>,
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, Status> {
         let (metadata, extensions, body) = request.into_parts();
-        let answer = self.0.arrived("gRPC".to_owned(), metadata.into_headers(), body);
-        match answer {
+        let headers = metadata.into_headers();
+        self.answered(&extensions, Request { path: "gRPC".to_owned(), headers, body, logs: None })
+            .await
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportLogsServiceRequest>,
+    ) -> Result<tonic::Response<ExportLogsServiceResponse>, Status> {
+        let (metadata, extensions, logs) = request.into_parts();
+        let (headers, body) = (metadata.into_headers(), Default::default());
+        let request = Request { path: "gRPC".to_owned(), headers, body, logs: Some(logs) };
+        let answered = self.answered(&extensions, request).await?;
+        Ok(for_logs(answered.get_ref()).into())
+    }
+}
+
+/// On the wire they are the same.
+fn for_logs(response: &ExportTraceServiceResponse) -> ExportLogsServiceResponse {
+    ExportLogsServiceResponse::decode(&*response.encode_to_vec()).unwrap()
+}
+
+impl Grpc {
+    async fn answered(
+        &self,
+        extensions: &tonic::Extensions,
+        request: Request,
+    ) -> Result<tonic::Response<ExportTraceServiceResponse>, Status> {
+        match self.0.arrived(request) {
             Answer::Status(StatusCode::OK) => Ok(ExportTraceServiceResponse::default().into()),
             Answer::Partial(rejected_spans) => Ok(partial(rejected_spans).into()),
             Answer::Hang => std::future::pending().await,
