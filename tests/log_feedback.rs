@@ -24,7 +24,7 @@ use opentelemetry_sdk::{
 };
 use tower_telemetry::{
     Telemetry,
-    sdk::{export::Otlp, logs::LogSettings},
+    sdk::{ExporterHealth, export::Otlp, logs::LogSettings},
 };
 use tracing::{debug, error, info, trace, warn};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
@@ -129,7 +129,7 @@ fn what_exporters_and_processors_log_is_not_exported() {
     warn!(target: "opentelemetry_sdk", "a limit is reached");
     telemetry.shutdown(LONG).ok();
 
-    let emitted: Vec<u64> = telemetry.health().log_exporters().map(|it| it.ended()).collect();
+    let emitted: Vec<u64> = telemetry.health().log_exporters().map(ExporterHealth::ended).collect();
     assert_eq!(emitted, [6, 6]);
     let own = r#"Some(String(Owned("own")))"#;
     let client = r#"Some(String(Owned("own client")))"#;

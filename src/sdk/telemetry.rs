@@ -142,6 +142,7 @@ impl Telemetry {
     /// # Ok::<(), tower_telemetry::BuildError>(())
     /// ```
     #[cfg(feature = "logs")]
+    #[must_use]
     pub fn log_layer(&self) -> Option<LogLayer> {
         Some(LogLayer::new(self.logger_provider()?))
     }

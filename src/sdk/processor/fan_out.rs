@@ -16,7 +16,7 @@ use crate::sdk::{
     error::{Failure, as_result},
     processor::{
         batch::processor::Batch,
-        jobs::Jobs,
+        jobs::{Before, Jobs},
         member::{Member, Settings, Stage},
         tail::{TailSamplingCounts, holder::Holder},
         value_length::ValueLength,
@@ -99,7 +99,7 @@ impl FanOut {
 }
 
 /// What tail sampling has released, which all are to have before they do what they are asked.
-fn given_first(released: Vec<SpanData>) -> Option<Arc<dyn Fn(&Member) + Send + Sync>> {
+fn given_first(released: Vec<SpanData>) -> Option<Before<Stage>> {
     if released.is_empty() {
         return None;
     }

@@ -39,7 +39,7 @@ pub(crate) struct Jobs<S> {
 }
 
 /// What a member is given before it does the job.
-type Before<S> = Arc<dyn Fn(&Member<S>) + Send + Sync>;
+pub(crate) type Before<S> = Arc<dyn Fn(&Member<S>) + Send + Sync>;
 
 /// Of processors that are not ours one job is asked at a time: the SDK's batch processor can take
 /// only so many, and makes an error of a flush that meets a shutdown.
@@ -86,7 +86,7 @@ impl<S: Stages> Jobs<S> {
         if self.is_shut_down() {
             return self.wait_for_shutdown(timeout, deadline);
         }
-        self.job(Job::Flush, before(), timeout, deadline)
+        self.job(Job::Flush, before().as_ref(), timeout, deadline)
     }
 
     /// Shuts the processors down, and says what did not make it. Who asks a second time waits for
@@ -106,7 +106,7 @@ impl<S: Stages> Jobs<S> {
             }
             state.shutdown = Shutdown::Begun;
         }
-        let failures = self.job(Job::Shutdown, before(), timeout, deadline);
+        let failures = self.job(Job::Shutdown, before().as_ref(), timeout, deadline);
         self.lock().shutdown = Shutdown::Done;
         self.done.notify_all();
         failures
@@ -129,14 +129,14 @@ impl<S: Stages> Jobs<S> {
     fn job(
         self: &Arc<Self>,
         job: Job,
-        before: Option<Before<S>>,
+        before: Option<&Before<S>>,
         timeout: Duration,
         deadline: Instant,
     ) -> Vec<Failure> {
         let mut flushes = Vec::with_capacity(self.members.len());
         for member in &self.members {
             let batch = member.stage.batch();
-            if let (Some(_), Some(before)) = (batch, &before) {
+            if let (Some(_), Some(before)) = (batch, before) {
                 before(member);
             }
             flushes.push(match job {
@@ -147,7 +147,7 @@ impl<S: Stages> Jobs<S> {
                 }
             });
         }
-        let mut failures = self.job_of_others(job, before.as_ref(), timeout, deadline);
+        let mut failures = self.job_of_others(job, before, timeout, deadline);
         for (member, flush) in self.members.iter().zip(flushes) {
             failures.extend(member.wait(job, flush, timeout, deadline));
         }

@@ -60,9 +60,8 @@ mod tests {
     fn batch(records: usize) -> (Vec<LogData>, ResourceAttributesWithSchema) {
         let record = |at: usize| {
             let mut data = data(["mine", "yours"][at % 2]);
-            if at % 3 > 0 {
-                data.record.set_target(["shop", "cart"][at % 3 - 1]);
-            }
+            let target = [None, Some("shop"), Some("cart")][at % 3];
+            target.into_iter().for_each(|target| data.record.set_target(target));
             data.record.set_event_name("order.placed");
             data.record.set_severity_number(Severity::Warn2);
             data.record.set_severity_text("WARN");
