@@ -8,6 +8,11 @@ use tracing::dispatcher::{Dispatch, with_default};
 
 #[cfg(feature = "logs")]
 use crate::sdk::logs::LogSettings;
+#[cfg(feature = "metrics")]
+use crate::sdk::{
+    metrics::{self, MetricSettings},
+    self_metrics,
+};
 use crate::{
     error::BuildError,
     instrumentation::Instrumentation,
@@ -44,6 +49,8 @@ pub struct TelemetryBuilder {
     batch: BatchSettings,
     tail_sampling: Option<TailSampling>,
     limits: Limits,
+    #[cfg(feature = "metrics")]
+    metrics: Option<MetricSettings>,
     #[cfg(feature = "logs")]
     logs: Option<LogSettings>,
     disabled: bool,
@@ -206,6 +213,26 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Switches metrics on, with these settings: the telemetry has a
+    /// [meter provider](Telemetry::meter_provider), which layers that are given it measure with, and
+    /// what is measured is collected and exported. Default: off, whatever the environment says.
+    ///
+    /// ```
+    /// use tower_telemetry::{Telemetry, sdk::metrics::MetricSettings};
+    ///
+    /// let telemetry = Telemetry::builder()
+    ///     .with_environment([("OTEL_METRIC_EXPORT_INTERVAL", "10000")])
+    ///     .with_metrics(MetricSettings::new())
+    ///     .build()?;
+    /// assert!(telemetry.describe().to_string().contains("every 10s"));
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn with_metrics(mut self, metrics: MetricSettings) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
     /// Switches logs on, with these settings: what the [layer](Telemetry::log_layer) of this telemetry
     /// makes of `tracing`'s events is exported. Default: off, whatever the environment says.
     ///
@@ -290,6 +317,8 @@ impl TelemetryBuilder {
             mut batch,
             mut tail_sampling,
             limits,
+            #[cfg(feature = "metrics")]
+            metrics,
             #[cfg(feature = "logs")]
             logs,
             disabled,
@@ -320,6 +349,18 @@ impl TelemetryBuilder {
         let limits = limits.resolve(asked);
         let batch = batch.resolve(Items::Spans, asked)?;
         let mut not_switched_on = Vec::new();
+        #[cfg(feature = "metrics")]
+        let metrics_are_on = metrics.is_some();
+        #[cfg(not(feature = "metrics"))]
+        let metrics_are_on = false;
+        if !metrics_are_on && is_asked_for(asked, "OTEL_METRICS_EXPORTER") {
+            not_switched_on.push(METRICS_ARE_OFF);
+        }
+        #[cfg(feature = "metrics")]
+        let metrics = match disabled {
+            Some(_) => None,
+            None => metrics.map(|metrics| metrics.resolve(asked)).transpose()?,
+        };
         #[cfg(feature = "logs")]
         let logs_are_on = logs.is_some();
         #[cfg(not(feature = "logs"))]
@@ -349,6 +390,22 @@ impl TelemetryBuilder {
         #[cfg(feature = "logs")]
         let logs = logs.map(|logs| logs.start(&resource)).transpose()?;
         let fan_out = FanOut::new(members, tail);
+        #[cfg(feature = "metrics")]
+        let meters = match metrics {
+            Some(metrics) => {
+                let own = metrics.own;
+                let meters = metrics.start(&resource)?;
+                if own {
+                    self_metrics::register(&fan_out, &meters.provider);
+                    #[cfg(feature = "logs")]
+                    if let Some(logs) = &logs {
+                        self_metrics::register(&logs.fan_out, &meters.provider);
+                    }
+                }
+                Some(meters)
+            }
+            None => metrics_are_on.then(|| metrics::nothing(&resource)),
+        };
         let used = Arc::<Used>::default();
         let handle = Handle { fan_out: Arc::clone(&fan_out), value_length: limits.value_length };
         // The SDK looks into the process's environment by itself and logs what it finds wrong
@@ -377,6 +434,8 @@ impl TelemetryBuilder {
                 used,
                 not_switched_on,
             },
+            #[cfg(feature = "metrics")]
+            meters,
         })
     }
 }
@@ -385,6 +444,14 @@ impl TelemetryBuilder {
 fn is_asked_for(env: &mut Env, variable: &'static str) -> bool {
     env.get(variable).is_some_and(|list| !list.eq_ignore_ascii_case("none"))
 }
+
+const METRICS_ARE_OFF: &str = if cfg!(feature = "metrics") {
+    "OTEL_METRICS_EXPORTER is set, and metrics are not switched on: call \
+     `with_metrics(MetricSettings::new())`"
+} else {
+    "OTEL_METRICS_EXPORTER is set, and metrics are not built in: turn on the feature `metrics` of \
+     tower-telemetry, and call `with_metrics(MetricSettings::new())`"
+};
 
 const LOGS_ARE_OFF: &str = if cfg!(feature = "logs") {
     "OTEL_LOGS_EXPORTER is set, and logs are not switched on: call `with_logs(LogSettings::new())`"

@@ -6,7 +6,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
 use crate::sdk::export::item::Items;
 
-/// Spans or log records that did not make it, and why.
+/// Spans, metrics or log records that did not make it, and why.
 ///
 /// Returned by [`Telemetry::shutdown`](crate::Telemetry::shutdown) and
 /// [`Telemetry::force_flush`](crate::Telemetry::force_flush). It covers what has failed since the
@@ -40,6 +40,13 @@ impl ExportError {
         self.failed(Items::Spans)
     }
 
+    /// The same of metrics: how many collections of them, which is what one export has.
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn failed_collections(&self) -> u64 {
+        self.failed(Items::Collections)
+    }
+
     /// The same of log records.
     #[cfg(feature = "logs")]
     #[must_use]
@@ -61,13 +68,10 @@ impl ExportError {
 
 impl fmt::Display for ExportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = |items| self.failures.iter().any(|failure| failure.items == items);
-        let what = match (of(Items::Spans), of(Items::LogRecords)) {
-            (true, true) => "spans and log records",
-            (false, true) => Items::LogRecords.name(),
-            _ => Items::Spans.name(),
-        };
-        write!(f, "not all {what} were exported: ")?;
+        let of = |items: &Items| self.failures.iter().any(|failure| failure.items == *items);
+        let kinds = [Items::Spans, Items::Collections, Items::LogRecords].into_iter();
+        let names: Vec<&str> = kinds.filter(of).map(Items::name).collect();
+        write!(f, "not all {} were exported: ", names.join(" and "))?;
         for (at, failure) in self.failures.iter().enumerate() {
             f.write_str(if at == 0 { "" } else { "; " })?;
             if failure.lost > 0 {

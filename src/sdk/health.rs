@@ -41,6 +41,8 @@ use crate::sdk::{
 #[derive(Clone, Debug)]
 pub struct Health {
     exporters: Vec<ExporterHealth>,
+    #[cfg(feature = "metrics")]
+    metric_exporters: Vec<ExporterHealth>,
     #[cfg(feature = "logs")]
     log_exporters: Vec<ExporterHealth>,
 }
@@ -49,9 +51,19 @@ impl Health {
     pub(super) fn of<'a>(batches: impl Iterator<Item = &'a Batch>) -> Self {
         Self {
             exporters: batches.map(ExporterHealth::of).collect(),
+            #[cfg(feature = "metrics")]
+            metric_exporters: Vec::new(),
             #[cfg(feature = "logs")]
             log_exporters: Vec::new(),
         }
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(super) fn and_of_metrics<'a>(
+        self,
+        batches: impl Iterator<Item = &'a Batch<crate::sdk::metrics::collected::Collected>>,
+    ) -> Self {
+        Self { metric_exporters: batches.map(ExporterHealth::of).collect(), ..self }
     }
 
     #[cfg(feature = "logs")]
@@ -72,6 +84,33 @@ impl Health {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.exporters.iter().map(ExporterHealth::lost).sum()
+    }
+
+    /// The exporters of [metrics](crate::TelemetryBuilder::with_metrics), in the order in which they were
+    /// asked for. What they count is collections, each of them all metrics of one moment, and one export;
+    /// one of which the other side refuses some points counts as rejected.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use opentelemetry::metrics::MeterProvider;
+    /// use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+    /// use tower_telemetry::{Telemetry, sdk::metrics::MetricSettings};
+    ///
+    /// let metrics = MetricSettings::new().with_exporter(InMemoryMetricExporter::default());
+    /// let telemetry = Telemetry::builder().with_metrics(metrics).build()?;
+    /// let meter = telemetry.meter_provider().unwrap().meter("shop");
+    /// meter.u64_counter("orders").build().add(1, &[]);
+    /// telemetry.force_flush(Duration::from_secs(5))?;
+    ///
+    /// let health = telemetry.health();
+    /// let exporter = health.metric_exporters().next().unwrap();
+    /// assert_eq!((exporter.ended(), exporter.exported(), exporter.lost()), (1, 1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn metric_exporters(&self) -> impl Iterator<Item = &ExporterHealth> {
+        self.metric_exporters.iter()
     }
 
     /// The exporters of log records, in the order in which they were asked for; none where logs are not
@@ -109,6 +148,8 @@ impl Health {
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let exporters = self.exporters.iter();
+        #[cfg(feature = "metrics")]
+        let exporters = exporters.chain(&self.metric_exporters);
         #[cfg(feature = "logs")]
         let exporters = exporters.chain(&self.log_exporters);
         for (at, exporter) in exporters.enumerate() {

@@ -113,10 +113,12 @@ mod signals;
 mod health;
 #[cfg(feature = "metrics")]
 mod self_metrics;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod export;
 mod env;
 mod config_file;
 mod error;
 mod text;
-#[cfg(all(test, feature = "logs"))]
+#[cfg(all(test, feature = "logs", feature = "metrics"))]
 mod environment_tests;

@@ -91,7 +91,8 @@ struct Words {
 
 fn words(items: Items) -> Words {
     match items {
-        Items::Spans => Words {
+        // The conventions count data points, and have nothing of collections, which nobody registers.
+        Items::Spans | Items::Collections => Words {
             queue_size: [
                 "otel.sdk.processor.span.queue.size",
                 "The number of spans in the queue of a span processor.",
@@ -194,7 +195,7 @@ impl Account {
 
     fn processor(&self, error_type: Option<&'static str>) -> Vec<KeyValue> {
         let kind = match self.counts.items {
-            Items::Spans => "batching_span_processor",
+            Items::Spans | Items::Collections => "batching_span_processor",
             Items::LogRecords => "batching_log_processor",
         };
         self.component(kind, error_type)
@@ -251,7 +252,7 @@ fn gauge<A: Accounts>(meter: &Meter, words: [&'static str; 2], observed: Observe
 
 fn unit(items: Items) -> &'static str {
     match items {
-        Items::Spans => "{span}",
+        Items::Spans | Items::Collections => "{span}",
         Items::LogRecords => "{log_record}",
     }
 }

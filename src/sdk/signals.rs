@@ -1,21 +1,29 @@
-//! Traces and logs, as far as they are asked for something together.
+//! Traces, metrics and logs, as far as they are asked for something together.
 
-use std::{sync::Arc, time::Duration};
 #[cfg(feature = "logs")]
+use std::time::Instant;
+use std::{sync::Arc, time::Duration};
+#[cfg(any(feature = "logs", feature = "metrics"))]
 use std::{
     sync::mpsc::{self, Receiver},
     thread,
-    time::Instant,
 };
 
 #[cfg(feature = "logs")]
 use crate::sdk::logs::fan_out::LogFanOut;
-use crate::sdk::{error::Failure, processor::fan_out::FanOut};
+#[cfg(feature = "metrics")]
+use crate::sdk::metrics::meters::Meters;
+use crate::sdk::{
+    error::Failure,
+    processor::{fan_out::FanOut, member::Job},
+};
 
 /// What stands behind the providers.
 #[derive(Clone, Debug)]
 pub(super) struct Signals {
     pub(super) spans: Arc<FanOut>,
+    #[cfg(feature = "metrics")]
+    pub(super) metrics: Option<Arc<Meters>>,
     #[cfg(feature = "logs")]
     pub(super) logs: Option<Arc<LogFanOut>>,
 }
@@ -25,14 +33,14 @@ impl Signals {
     pub(super) fn flush(&self, timeout: Duration) -> Vec<Failure> {
         #[cfg(feature = "logs")]
         if let Some(logs) = &self.logs {
-            return both(|| self.spans.flush(timeout), |_| logs.flush(timeout, timeout));
+            return both(|| self.but_logs(Job::Flush, timeout), |_| logs.flush(timeout, timeout));
         }
-        self.spans.flush(timeout)
+        self.but_logs(Job::Flush, timeout)
     }
 
     /// Shuts all down, side by side, within one timeout.
     ///
-    /// What is logged while spans are shut down is still to be exported. So log records are flushed
+    /// What is logged while spans and metrics are shut down is still to be exported. So log records are flushed
     /// meanwhile, and shut down when the others are done, or when only a tenth of the time is left.
     pub(super) fn shutdown(&self, timeout: Duration) -> Vec<Failure> {
         #[cfg(feature = "logs")]
@@ -41,7 +49,7 @@ impl Signals {
             let left = || timeout.saturating_sub(began.elapsed());
             let a_tenth = timeout / 10;
             return both(
-                || self.spans.shutdown(timeout),
+                || self.but_logs(Job::Shutdown, timeout),
                 |done| {
                     let mut failures = logs.flush(timeout, left().saturating_sub(a_tenth));
                     // What it has not waited for, the shutdown does.
@@ -52,13 +60,28 @@ impl Signals {
                 },
             );
         }
-        self.spans.shutdown(timeout)
+        self.but_logs(Job::Shutdown, timeout)
+    }
+
+    fn but_logs(&self, job: Job, timeout: Duration) -> Vec<Failure> {
+        let spans = || match job {
+            Job::Flush => self.spans.flush(timeout),
+            Job::Shutdown => self.spans.shutdown(timeout),
+        };
+        #[cfg(feature = "metrics")]
+        if let Some(metrics) = &self.metrics {
+            return both(spans, |_| match job {
+                Job::Flush => metrics.flush(timeout),
+                Job::Shutdown => metrics.shutdown(timeout),
+            });
+        }
+        spans()
     }
 }
 
 /// Does one on a thread of its own, and the other here, which is told when the one is done: nothing
 /// comes, and the channel is closed.
-#[cfg(feature = "logs")]
+#[cfg(any(feature = "logs", feature = "metrics"))]
 fn both(
     one: impl Fn() -> Vec<Failure> + Sync,
     other: impl FnOnce(&Receiver<()>) -> Vec<Failure>,

@@ -10,6 +10,8 @@ use opentelemetry::{
 };
 #[cfg(feature = "logs")]
 use opentelemetry_sdk::logs::SdkLoggerProvider;
+#[cfg(feature = "metrics")]
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::{
     Resource,
     trace::{SdkTracer, SdkTracerProvider},
@@ -20,7 +22,7 @@ use tracing::warn;
 #[cfg(feature = "logs")]
 use crate::sdk::logs::{LogLayer, running::Logs};
 #[cfg(feature = "metrics")]
-use crate::sdk::self_metrics;
+use crate::sdk::{metrics::meters::Meters, self_metrics};
 use crate::{
     contained::contained,
     error::Warning,
@@ -74,6 +76,8 @@ pub struct Telemetry {
     pub(super) logs: Option<Logs>,
     pub(super) warnings: Vec<Warning>,
     pub(super) configuration: Configuration,
+    #[cfg(feature = "metrics")]
+    pub(super) meters: Option<Arc<Meters>>,
 }
 
 impl Telemetry {
@@ -83,8 +87,9 @@ impl Telemetry {
     }
 
     /// Makes this the process's global tracer provider and propagator, for layers that were given
-    /// none and for spans of your own made with `opentelemetry::global::tracer`. Of logger providers
-    /// there is no global one.
+    /// none and for spans of your own made with `opentelemetry::global::tracer`; and with
+    /// [metrics](TelemetryBuilder::with_metrics) the global meter provider. Of logger providers there is
+    /// no global one.
     ///
     /// The global provider holds on to the exporters, so dropping the `Telemetry` afterwards does
     /// not shut them down; [`shutdown`](Self::shutdown) does.
@@ -106,6 +111,10 @@ impl Telemetry {
         } else {
             global::set_tracer_provider(self.provider.clone());
         }
+        #[cfg(feature = "metrics")]
+        if let Some(meters) = &self.meters {
+            global::set_meter_provider(meters.provider.clone());
+        }
         if !self.propagator.is_global() {
             global::set_text_map_propagator(self.propagator.clone());
         }
@@ -120,6 +129,29 @@ impl Telemetry {
     pub fn tracer_provider(&self) -> &SdkTracerProvider {
         self.configuration.used.by_another();
         &self.provider
+    }
+
+    /// The meter provider, for instruments of your own; `None` unless
+    /// [metrics](TelemetryBuilder::with_metrics) are switched on.
+    ///
+    /// Of a telemetry that is [disabled](TelemetryBuilder::with_sdk_disabled) it is one that collects
+    /// nothing. It is shut down with the last of its clones: a layer that measures with it does not
+    /// keep it.
+    ///
+    /// ```
+    /// use opentelemetry::metrics::MeterProvider;
+    /// use tower_telemetry::{Telemetry, sdk::metrics::MetricSettings};
+    ///
+    /// let telemetry = Telemetry::builder().with_metrics(MetricSettings::new()).build()?;
+    /// let meter = telemetry.meter_provider().unwrap().meter("shop");
+    /// meter.u64_counter("orders").build().add(1, &[]);
+    /// assert!(Telemetry::builder().build()?.meter_provider().is_none());
+    /// # Ok::<(), tower_telemetry::BuildError>(())
+    /// ```
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn meter_provider(&self) -> Option<&SdkMeterProvider> {
+        Some(&self.meters.as_ref()?.provider)
     }
 
     /// A layer for the program's subscriber, which exports what is logged through `tracing`. `None` if
@@ -277,8 +309,9 @@ impl Telemetry {
         self.fan_out.tail_counts()
     }
 
-    /// What became of the spans that have ended so far, and of log records: exported, lost and why, or
-    /// still on their way. It takes a lock for a moment, so a look each second is fine, and one per request is not.
+    /// What became of the spans that have ended so far, of metrics and of log records: exported, lost
+    /// and why, or still on their way. It takes a lock for a moment, so a look each second is fine, and
+    /// one per request is not.
     ///
     /// ```
     /// use tower_telemetry::Telemetry;
@@ -290,6 +323,11 @@ impl Telemetry {
     /// ```
     pub fn health(&self) -> Health {
         let health = Health::of(self.fan_out.batches());
+        #[cfg(feature = "metrics")]
+        let health = match &self.meters {
+            Some(meters) => health.and_of_metrics(meters.batches()),
+            None => health,
+        };
         #[cfg(feature = "logs")]
         if let Some(logs) = &self.logs {
             return health.and_of_logs(logs.fan_out.batches());
@@ -302,7 +340,8 @@ impl Telemetry {
     /// `otel.sdk.exporter.span.inflight` and `….exported`, with `error.type` where spans were lost. With
     /// logs there are the same of `log`.
     ///
-    /// Call it once. They are read when the provider collects, for as long as there is a telemetry,
+    /// Call it once, and not on the [telemetry's own](Self::meter_provider) provider, which has them
+    /// already. They are read when the provider collects, for as long as there is a telemetry,
     /// a layer or a tracer that holds on to the exporters.
     ///
     /// ```
@@ -419,6 +458,8 @@ impl Telemetry {
     fn signals(&self) -> Signals {
         Signals {
             spans: Arc::clone(&self.fan_out),
+            #[cfg(feature = "metrics")]
+            metrics: self.meters.clone(),
             #[cfg(feature = "logs")]
             logs: self.logs.as_ref().map(|logs| Arc::clone(&logs.fan_out)),
         }
@@ -488,13 +529,24 @@ impl From<&Telemetry> for Providers {
                 // The SDK's ids are random.
                 known: Known { has_random_ids: true, follows_parents: false },
             },
-            meter: MeterSource::Global,
-            logger: LoggerSource::default(),
+            meter: telemetry.meter(),
+            logger: telemetry.logger(),
             propagator: telemetry.propagator.clone(),
             instrumentation: telemetry.instrumentation.clone(),
             // They are the telemetry's, which has logged them.
             warnings: Vec::new(),
         }
+    }
+}
+
+impl Telemetry {
+    /// What layers measure with: without metrics of its own, the global provider's.
+    fn meter(&self) -> MeterSource {
+        #[cfg(feature = "metrics")]
+        if let Some(meters) = &self.meters {
+            return MeterSource::from_provider(&meters.provider);
+        }
+        MeterSource::Global
     }
 }
 

@@ -57,6 +57,17 @@ impl Description {
             for exporter in telemetry.health().exporters() {
                 say("spans", exporter.to_string());
             }
+            #[cfg(feature = "metrics")]
+            match &telemetry.meters {
+                None => say("metrics", "not switched on".to_owned()),
+                Some(meters) => {
+                    meters.describe().into_iter().for_each(|said| say("metrics", said));
+                    settings("metric reader", meters.readers(), &mut say);
+                    for exporter in telemetry.health().metric_exporters() {
+                        say("collections", exporter.to_string());
+                    }
+                }
+            }
             #[cfg(feature = "logs")]
             match &telemetry.logs {
                 None => say("logs", "not switched on".to_owned()),

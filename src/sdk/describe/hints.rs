@@ -68,6 +68,13 @@ pub(super) fn of(telemetry: &Telemetry) -> Vec<String> {
     for signal in &configuration.not_switched_on {
         hint(signal);
     }
+    #[cfg(feature = "metrics")]
+    if telemetry.meters.as_ref().is_some_and(|meters| meters.readers().next().is_none()) {
+        hint(
+            "metrics go nowhere: name an exporter in OTEL_METRICS_EXPORTER, or in code, with \
+             `MetricSettings::with_otlp(..)` for one",
+        );
+    }
     #[cfg(feature = "logs")]
     of_logs(telemetry, &mut hint);
     // What is held and found worth it is exported all the same.

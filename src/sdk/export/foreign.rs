@@ -42,7 +42,8 @@ pub(crate) fn log_target<E: LogExporter + 'static>(
     lent(exporter)
 }
 
-fn lent<T: Item, E: Send + Sync + 'static>(exporter: E) -> Target<T>
+/// The same for any item.
+pub(crate) fn lent<T: Item, E: Send + Sync + 'static>(exporter: E) -> Target<T>
 where
     Foreign<E>: Exporter<T>,
 {
@@ -68,14 +69,14 @@ where
 /// both. If it does not come back in time it is left there, and not called again before it has.
 ///
 /// [one]: https://opentelemetry.io/docs/specs/otel/trace/sdk/#exportbatch
-struct Foreign<E: Send + 'static> {
+pub(crate) struct Foreign<E: Send + 'static> {
     exporter: Arc<Lent<E>>,
     turn: Arc<Semaphore>,
 }
 
 impl<E: Send + Sync + 'static> Foreign<E> {
     /// Calls it; `None` if it panicked.
-    async fn call<F>(self: Arc<Self>, call: F) -> Option<OTelSdkResult>
+    pub(crate) async fn call<F>(self: Arc<Self>, call: F) -> Option<OTelSdkResult>
     where
         F: FnOnce(&E) -> OTelSdkResult + Send + 'static,
     {
@@ -126,7 +127,8 @@ impl<E: LogExporter + 'static> Exporter<LogData> for Foreign<E> {
     }
 }
 
-fn outcome(result: Option<OTelSdkResult>) -> Outcome {
+/// What became of a batch, by what an export has said.
+pub(crate) fn outcome(result: Option<OTelSdkResult>) -> Outcome {
     match result {
         None => Outcome::lost(u64::MAX, Loss::Panicked, "the exporter panicked"),
         Some(Ok(())) => Outcome::exported(),
@@ -137,7 +139,8 @@ fn outcome(result: Option<OTelSdkResult>) -> Outcome {
     }
 }
 
-fn complaint(result: Option<OTelSdkResult>) -> Result<(), String> {
+/// What is to be told of a flush or a shutdown.
+pub(crate) fn complaint(result: Option<OTelSdkResult>) -> Result<(), String> {
     match result {
         None => Err("it panicked".to_owned()),
         Some(Ok(()) | Err(OTelSdkError::AlreadyShutdown)) => Ok(()),
@@ -148,7 +151,7 @@ fn complaint(result: Option<OTelSdkResult>) -> Result<(), String> {
 /// Something of the user's, to be let go of where that hurts nobody: to let go of it may panic, take
 /// any time, or be forbidden where there is a runtime, and the last to hold it may be the program's
 /// `Telemetry`.
-struct Lent<E: Send + 'static>(Option<E>);
+pub(crate) struct Lent<E: Send + 'static>(Option<E>);
 
 impl<E: Send + 'static> Drop for Lent<E> {
     fn drop(&mut self) {

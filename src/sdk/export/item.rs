@@ -8,12 +8,17 @@ pub(crate) trait Item: Send + 'static {
 }
 
 /// The kinds of them.
-#[cfg_attr(not(feature = "logs"), allow(dead_code, reason = "spans are the only kind"))]
+#[cfg_attr(
+    not(all(feature = "logs", feature = "metrics")),
+    allow(dead_code, reason = "not all kinds are exported")
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Items {
     #[default]
     Spans,
     LogRecords,
+    /// Metrics, all that are exported at once.
+    Collections,
 }
 
 impl Item for SpanData {
@@ -25,6 +30,7 @@ impl Items {
         match self {
             Self::Spans => "spans",
             Self::LogRecords => "log records",
+            Self::Collections => "metric collections",
         }
     }
 
@@ -33,6 +39,7 @@ impl Items {
         match self {
             Self::Spans => "ended",
             Self::LogRecords => "emitted",
+            Self::Collections => "made",
         }
     }
 
@@ -41,6 +48,7 @@ impl Items {
         match (self, number) {
             (Self::Spans, 1) => "1 span".to_owned(),
             (Self::LogRecords, 1) => "1 log record".to_owned(),
+            (Self::Collections, 1) => "1 metric collection".to_owned(),
             _ => format!("{number} {}", self.name()),
         }
     }

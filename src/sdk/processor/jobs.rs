@@ -15,10 +15,7 @@ use opentelemetry_sdk::error::OTelSdkError;
 use crate::sdk::{
     error::Failure,
     export::item::Item,
-    processor::{
-        batch::processor::Batch,
-        member::{Job, Member, Stages},
-    },
+    processor::member::{Job, Member, Stages},
 };
 
 /// Longer than anyone waits, and still a time that a clock can show.
@@ -133,23 +130,16 @@ impl<S: Stages> Jobs<S> {
         timeout: Duration,
         deadline: Instant,
     ) -> Vec<Failure> {
-        let mut flushes = Vec::with_capacity(self.members.len());
+        let mut begun = Vec::with_capacity(self.members.len());
         for member in &self.members {
-            let batch = member.stage.batch();
-            if let (Some(_), Some(before)) = (batch, before) {
+            if let (Some(_), Some(before)) = (member.stage.batch(), before) {
                 before(member);
             }
-            flushes.push(match job {
-                Job::Flush => batch.and_then(Batch::begin_flush),
-                Job::Shutdown => {
-                    batch.inspect(|batch| batch.begin_shutdown(deadline));
-                    None
-                }
-            });
+            begun.push(member.stage.begin(job, deadline));
         }
         let mut failures = self.job_of_others(job, before, timeout, deadline);
-        for (member, flush) in self.members.iter().zip(flushes) {
-            failures.extend(member.wait(job, flush, timeout, deadline));
+        for (member, begun) in self.members.iter().zip(begun) {
+            failures.extend(member.wait(job, begun, timeout, deadline));
         }
         failures
     }

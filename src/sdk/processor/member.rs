@@ -44,6 +44,28 @@ pub(crate) trait Stages: Send + Sync + 'static {
         self.batch().is_none()
     }
 
+    /// Has a queue begin a job, without waiting for it; what it gives is for [`left`](Self::left).
+    fn begin(&self, job: Job, deadline: Instant) -> Option<u64> {
+        let batch = self.batch()?;
+        match job {
+            Job::Flush => batch.begin_flush(),
+            Job::Shutdown => {
+                batch.begin_shutdown(deadline);
+                None
+            }
+        }
+    }
+
+    /// How much is left of a queue's job, if it is not done by then.
+    fn left(&self, job: Job, begun: Option<u64>, deadline: Instant) -> Option<u64> {
+        let batch = self.batch()?;
+        match (job, begun) {
+            (Job::Flush, Some(flush)) => batch.wait_for_flush(flush, deadline).err(),
+            (Job::Flush, None) => None,
+            (Job::Shutdown, _) => batch.wait_for_shutdown(deadline).err(),
+        }
+    }
+
     /// For those that may block, as all that follows.
     fn force_flush(&self) -> OTelSdkResult;
 
@@ -67,7 +89,7 @@ pub(crate) enum Stage {
 
 /// What all are asked to do together.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Job {
+pub(crate) enum Job {
     Flush,
     Shutdown,
 }
@@ -185,18 +207,14 @@ impl<S: Stages> Member<S> {
     pub(super) fn wait(
         &self,
         job: Job,
-        flush: Option<u64>,
+        begun: Option<u64>,
         timeout: Duration,
         deadline: Instant,
     ) -> Vec<Failure> {
         let Some(batch) = self.stage.batch() else {
             return Vec::new();
         };
-        let late = match (job, flush) {
-            (Job::Flush, Some(flush)) => batch.wait_for_flush(flush, deadline).err(),
-            (Job::Flush, None) => None,
-            (Job::Shutdown, _) => batch.wait_for_shutdown(deadline).err(),
-        };
+        let late = self.stage.left(job, begun, deadline);
         let (lost, complaints) = batch.tell();
         let mut failures: Vec<Failure> = lost
             .into_iter()

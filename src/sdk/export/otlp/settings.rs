@@ -16,6 +16,8 @@ use crate::sdk::export::otlp::grpc::Grpc;
 use crate::sdk::export::otlp::http::Http;
 #[cfg(feature = "logs")]
 use crate::sdk::{export::otlp::logs::exporter::LogExporter, logs::record::LogData};
+#[cfg(feature = "metrics")]
+use crate::sdk::{export::otlp::metrics::exporter::MetricExporter, metrics::collected::Collected};
 use crate::{
     error::BuildError,
     sdk::{
@@ -443,6 +445,19 @@ impl Resolved {
             server_address: Some(self.server_address().to_owned()),
             server_port: Some(self.server_port()),
             make: Box::new(move |resource| Arc::new(LogExporter::new(resource, self.sender()))),
+        }
+    }
+
+    /// The exporter of metrics. One collection comes after the other.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn metric_target(self) -> Target<Collected> {
+        Target {
+            name: self.name(),
+            component_type: self.component_type(),
+            concurrency: 1,
+            server_address: Some(self.server_address().to_owned()),
+            server_port: Some(self.server_port()),
+            make: Box::new(move |_| Arc::new(MetricExporter::new(self.sender()))),
         }
     }
 

@@ -83,6 +83,7 @@ impl Counts {
             Fate::AfterShutdown => match self.items {
                 Items::Spans => "they ended after the shutdown",
                 Items::LogRecords => "they were emitted after the shutdown",
+                Items::Collections => "they were made after the shutdown",
             },
             Fate::Failed(_) => &self.reasons[fate.at()],
         }

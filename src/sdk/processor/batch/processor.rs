@@ -87,6 +87,12 @@ impl<T: Item> Batch<T> {
         self.queue().tell()
     }
 
+    /// Keeps a complaint, for whoever is [told](Self::tell) next.
+    #[cfg(feature = "metrics")]
+    pub(in crate::sdk) fn complain(&self, what: String) {
+        self.queue().complain(what);
+    }
+
     /// Has what has come exported; [`wait_for_flush`](Self::wait_for_flush) waits for it.
     pub(in crate::sdk) fn begin_flush(&self) -> Option<u64> {
         self.queue().begin_flush()

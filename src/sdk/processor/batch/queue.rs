@@ -198,6 +198,15 @@ impl<T: Item> Queue<T> {
         (state.counts.tell(), mem::take(&mut state.complaints))
     }
 
+    /// Keeps a complaint, once.
+    #[cfg(feature = "metrics")]
+    pub(super) fn complain(&self, what: String) {
+        let mut state = self.lock();
+        if !state.complaints.contains(&what) {
+            state.complaints.push(what);
+        }
+    }
+
     /// Has all that has come so far exported, and gives the number of that wish. There is none
     /// when nothing is left to wait for.
     pub(super) fn begin_flush(&self) -> Option<u64> {

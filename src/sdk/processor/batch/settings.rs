@@ -181,7 +181,8 @@ impl Asked {
     /// [logs]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-logrecord-processor
     fn of(items: Items) -> Self {
         match items {
-            Items::Spans => Self {
+            // Collections are not asked for: a queue of them is what metrics are set to.
+            Items::Spans | Items::Collections => Self {
                 delay: "OTEL_BSP_SCHEDULE_DELAY",
                 default_delay: Duration::from_secs(5),
                 timeout: "OTEL_BSP_EXPORT_TIMEOUT",
