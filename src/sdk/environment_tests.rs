@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, env, fs, path::PathBuf};
 
 use crate::{
     error::BuildError,
-    sdk::{ResourceBuilder, Telemetry, env::asked, logs::LogSettings},
+    sdk::{ResourceBuilder, Telemetry, env::asked, logs::LogSettings, metrics::MetricSettings},
 };
 
 /// A row of the table.
@@ -151,10 +151,24 @@ const ROWS: &[Row] = &[
     .is("otlp")
     .other("none"),
     row(
+        &["OTEL_METRICS_EXPORTER"],
+        "`otlp`, if it is built in; or `none`. For metrics that are \
+         [switched on](TelemetryBuilder::with_metrics), as all that has `METRIC` in it",
+        "[`MetricSettings::with_otlp`](metrics::MetricSettings::with_otlp) and those after it",
+        warned(
+            "prometheus",
+            "the name is skipped; if no name is known, the default. So are `prometheus`, which is \
+             [a reader](metrics::MetricSettings::with_reader), and `console`, `logging` and \
+             `otlp/stdout`, which are not built in",
+        ),
+    )
+    .is("otlp")
+    .other("none"),
+    row(
         &["OTEL_LOGS_EXPORTER"],
         "`otlp`, if it is built in; or `none`. For logs that are [switched on](TelemetryBuilder::with_logs), \
          as all that has `LOGS`, `BLRP` or `LOGRECORD` in it",
-        "[`LogSettings::with_otlp`](logs::LogSettings::with_otlp) and those after it",
+        "[`LogSettings::with_otlp`](logs::LogSettings, metrics::MetricSettings::with_otlp) and those after it",
         warned(
             "syslog",
             "the name is skipped; if no name is known, the default. So are `console`, `logging` and \
@@ -180,6 +194,14 @@ const ROWS: &[Row] = &[
     .is("http://localhost:4318/v1/traces")
     .other("http://collector:4318/intake"),
     row(
+        &["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"],
+        "the general one, for HTTP with `/v1/metrics` behind it",
+        "[`Otlp::with_metrics_endpoint`](export::Otlp::with_metrics_endpoint)",
+        Bad::Error { value: "nowhere", words: "" },
+    )
+    .is("http://localhost:4318/v1/metrics")
+    .other("http://collector:4318/intake"),
+    row(
         &["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"],
         "the general one, for HTTP with `/v1/logs` behind it",
         "[`Otlp::with_logs_endpoint`](export::Otlp::with_logs_endpoint)",
@@ -188,7 +210,7 @@ const ROWS: &[Row] = &[
     .is("http://localhost:4318/v1/logs")
     .other("http://collector:4318/intake"),
     row(
-        &["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"],
+        &["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"],
         "`http/protobuf`, whatever is built in; or `http/json`, `grpc`",
         "[`Otlp::with_protocol`](export::Otlp::with_protocol)",
         warned("smoke-signals", DEFAULT),
@@ -196,14 +218,14 @@ const ROWS: &[Row] = &[
     .is("http/protobuf")
     .other("grpc"),
     row(
-        &["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS"],
+        &["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS"],
         "none",
         "[`Otlp::with_header`](export::Otlp::with_header), header by header",
         loses("a=b,no pair", "REDACTED", "a=b"),
     )
     .other("a=b"),
     row(
-        &["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT"],
+        &["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT"],
         "`10000` (ms; 0 is no limit)",
         "[`Otlp::with_timeout`](export::Otlp::with_timeout)",
         warned("soon", DEFAULT),
@@ -211,7 +233,7 @@ const ROWS: &[Row] = &[
     .is("10000")
     .other("0"),
     row(
-        &["OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION"],
+        &["OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION"],
         "`none`; or `gzip`, `zstd`",
         "[`Otlp::with_compression`](export::Otlp::with_compression)",
         warned("brotli", DEFAULT),
@@ -219,7 +241,7 @@ const ROWS: &[Row] = &[
     .is("none")
     .other("gzip"),
     row(
-        &["OTEL_EXPORTER_OTLP_INSECURE", "OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_LOGS_INSECURE"],
+        &["OTEL_EXPORTER_OTLP_INSECURE", "OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_METRICS_INSECURE", "OTEL_EXPORTER_OTLP_LOGS_INSECURE"],
         "`false`: over gRPC, an endpoint without a scheme is `https`",
         "[`Otlp::with_endpoint`](export::Otlp::with_endpoint), with the scheme",
         warned("yes", DEFAULT),
@@ -231,21 +253,21 @@ const ROWS: &[Row] = &[
     .is("false")
     .other("true"),
     row(
-        &["OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE"],
+        &["OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE"],
         "the system's roots; the path of a PEM",
         "[`Otlp::with_ca_certificate`](export::Otlp::with_ca_certificate)",
         Bad::Error { value: "/nowhere.pem", words: UNUSED },
     )
     .with(HTTPS),
     row(
-        &["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE"],
+        &["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE"],
         "none; the path of a PEM",
         "[`Otlp::with_client_certificate`](export::Otlp::with_client_certificate)",
         Bad::Error { value: "/nowhere.pem", words: UNUSED },
     )
     .with(HTTPS),
     row(
-        &["OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY"],
+        &["OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY"],
         "none; the path of a PEM",
         "[`Otlp::with_client_certificate`](export::Otlp::with_client_certificate)",
         Bad::Error { value: "/nowhere.pem", words: UNUSED },
@@ -323,6 +345,45 @@ const ROWS: &[Row] = &[
     )
     .is("512")
     .other("64"),
+    row(
+        &["OTEL_METRIC_EXPORT_INTERVAL"],
+        "`60000` (ms, above 0)",
+        "[`MetricSettings::with_interval`](metrics::MetricSettings::with_interval)",
+        warned("0", DEFAULT),
+    )
+    .is("60000")
+    .other("10000"),
+    row(
+        &["OTEL_METRIC_EXPORT_TIMEOUT"],
+        "`30000` (ms; 0 is no limit)",
+        "[`MetricSettings::with_timeout`](metrics::MetricSettings::with_timeout)",
+        warned("-1", DEFAULT),
+    )
+    .is("30000")
+    .other("0"),
+    row(
+        &["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"],
+        "`cumulative`; or `delta`, `lowmemory`",
+        "[`MetricSettings::with_temporality`](metrics::MetricSettings::with_temporality)",
+        warned("monthly", DEFAULT),
+    )
+    .is("Cumulative")
+    .other("delta"),
+    row(
+        &["OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"],
+        "`explicit_bucket_histogram`; or `base2_exponential_bucket_histogram`",
+        "[`MetricSettings::with_exponential_histograms`](metrics::MetricSettings::with_exponential_histograms)",
+        warned("summary", "the default; so is the other one where OTLP is not alone"),
+    )
+    .is("explicit_bucket_histogram")
+    .other("base2_exponential_bucket_histogram"),
+    row(
+        &["OTEL_METRICS_EXEMPLAR_FILTER"],
+        "`always_off`: the SDK has [no exemplars](metrics::MetricSettings#exemplars)",
+        "–",
+        warned("trace_based", "there are none all the same, as for `trace_based` and `always_on`"),
+    )
+    .is("always_off"),
     row(
         &["OTEL_BLRP_SCHEDULE_DELAY"],
         "`1000` (ms, above 0)",
@@ -420,7 +481,7 @@ const ROWS: &[Row] = &[
     row(
         &["OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT"],
         "the general one",
-        "[`LogSettings::with_attribute_count`](logs::LogSettings::with_attribute_count)",
+        "[`LogSettings::with_attribute_count`](logs::LogSettings, metrics::MetricSettings::with_attribute_count)",
         warned("-1", DEFAULT),
     )
     .is("128")
@@ -428,7 +489,7 @@ const ROWS: &[Row] = &[
     row(
         &["OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT"],
         "the general one",
-        "[`LogSettings::with_attribute_value_length`](logs::LogSettings::with_attribute_value_length)",
+        "[`LogSettings::with_attribute_value_length`](logs::LogSettings, metrics::MetricSettings::with_attribute_value_length)",
         warned("-1", DEFAULT),
     )
     .other("7"),
@@ -488,6 +549,7 @@ fn build(variables: &[(&str, &str)]) -> Result<Telemetry, BuildError> {
     let resource = ResourceBuilder::new().with_attribute("service.instance.id", "1");
     Telemetry::builder()
         .with_resource(resource)
+        .with_metrics(MetricSettings::new().without_self_metrics())
         .with_logs(LogSettings::new())
         .with_environment(variables.to_vec())
         .build()

@@ -24,11 +24,20 @@ pub(super) struct Signals {
     pub(super) spans: Arc<FanOut>,
     #[cfg(feature = "metrics")]
     pub(super) metrics: Option<Arc<Meters>>,
+    /// Whether a flush is the last of them.
+    #[cfg(feature = "metrics")]
+    pub(super) ends_metrics: bool,
     #[cfg(feature = "logs")]
     pub(super) logs: Option<Arc<LogFanOut>>,
 }
 
 impl Signals {
+    /// The same, whose flush is the last that metrics have.
+    #[cfg(feature = "metrics")]
+    pub(super) fn ending_metrics(self, ends_metrics: bool) -> Self {
+        Self { ends_metrics, ..self }
+    }
+
     /// Has all that there is exported, side by side, within one timeout.
     pub(super) fn flush(&self, timeout: Duration) -> Vec<Failure> {
         #[cfg(feature = "logs")]
@@ -71,8 +80,8 @@ impl Signals {
         #[cfg(feature = "metrics")]
         if let Some(metrics) = &self.metrics {
             return both(spans, |_| match job {
-                Job::Flush => metrics.flush(timeout),
-                Job::Shutdown => metrics.shutdown(timeout),
+                Job::Flush if !self.ends_metrics => metrics.flush(timeout),
+                Job::Flush | Job::Shutdown => metrics.shutdown(timeout),
             });
         }
         spans()

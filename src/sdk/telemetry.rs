@@ -135,8 +135,8 @@ impl Telemetry {
     /// [metrics](TelemetryBuilder::with_metrics) are switched on.
     ///
     /// Of a telemetry that is [disabled](TelemetryBuilder::with_sdk_disabled) it is one that collects
-    /// nothing. It is shut down with the last of its clones: a layer that measures with it does not
-    /// keep it.
+    /// nothing. What is measured is no longer exported when the telemetry is let go of, unless it was
+    /// [made global](Self::set_global).
     ///
     /// ```
     /// use opentelemetry::metrics::MeterProvider;
@@ -460,6 +460,8 @@ impl Telemetry {
             spans: Arc::clone(&self.fan_out),
             #[cfg(feature = "metrics")]
             metrics: self.meters.clone(),
+            #[cfg(feature = "metrics")]
+            ends_metrics: false,
             #[cfg(feature = "logs")]
             logs: self.logs.as_ref().map(|logs| Arc::clone(&logs.fan_out)),
         }
@@ -482,10 +484,13 @@ impl Telemetry {
 
 /// Exports what has ended so far, and waits for it for 5 seconds at most. The exporters go on for
 /// whoever still has the provider: the process, if it is global, or a layer. When the last of them
-/// lets go of it they are shut down, within another 5 seconds.
+/// lets go of it they are shut down, within another 5 seconds. Metrics end here, unless they are global.
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        log(ExportError::check(self.signals().flush(AT_DROP)));
+        let signals = self.signals();
+        #[cfg(feature = "metrics")]
+        let signals = signals.ending_metrics(!self.configuration.used.is_global());
+        log(ExportError::check(signals.flush(AT_DROP)));
     }
 }
 

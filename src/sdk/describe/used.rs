@@ -56,7 +56,7 @@ impl Used {
         self.by_loggers.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_global(&self) -> bool {
+    pub(crate) fn is_global(&self) -> bool {
         self.by_global.load(Ordering::Relaxed)
     }
 
