@@ -61,7 +61,7 @@
 //! | `otlp-json` | the same with JSON (turns on `otlp-http`) | no |
 //! | `otlp-grpc` | [`Otlp`](sdk::export::Otlp): export over OTLP/gRPC (turns on `sdk`) | no |
 //! | `gzip`, `zstd` | [`Compression`](sdk::export::Compression) for each of these | no |
-//! | `metrics` | `Telemetry` with metrics, the exporters' health among them (turns on `sdk`) | no |
+//! | `metrics` | [`Telemetry`] with [metrics](sdk::metrics), the exporters' health among them (turns on `sdk`) | no |
 //! | `logs` | `logs::WithTraceIds`: trace and span ids in the lines of `tracing-subscriber`; with `sdk` a `Telemetry` with logs | no |
 //! | `sdk` | [`Telemetry`] and its builders | through `otlp-http` |
 //! | `console` | `ConsoleExporter`: traces as trees on a terminal (turns on `sdk`) | no |

@@ -55,13 +55,15 @@
 //!
 //! What code and variable both set is the code's; the third column is where the code does.
 //!
-//! Of the specification's variables for traces and logs these are not read:
+//! Of the specification's variables these are not read:
 //!
 //! * `OTEL_LOG_LEVEL`: what this crate and the SDK log are `tracing` events, of which the program's
 //!   subscriber chooses.
 //! * `OTEL_ENTITIES`: it is in development, and what it says goes into `OTEL_RESOURCE_ATTRIBUTES` or a
 //!   [detector](ResourceBuilder#detectors).
 //! * `OTEL_EXPORTER_ZIPKIN_*`: that exporter is deprecated, and not built in.
+//! * `OTEL_EXPORTER_PROMETHEUS_*`: the [reader](metrics::MetricSettings::with_reader) is the code's, and
+//!   where it is scraped.
 //!
 //! `TRACEPARENT`, `TRACESTATE` and `BAGGAGE` are no settings but a caller's context, and
 //! [`Environment`](crate::propagation::Environment) reads them where the program asks it to.

@@ -98,6 +98,7 @@ within 30s
                    TLS          system roots
                  it::support::sdk::Hooks
   spans          OTLP to collector/base/v1/traces: 0 spans ended, 0 exported
+  metrics        not switched on
   logs           not switched on
   propagators    tracecontext, baggage
   layers         known methods: GET, PURGE

@@ -44,6 +44,7 @@ mod metrics_cut_off;
 mod log_ids;
 mod logs_export;
 mod other_formats;
+mod otlp_metrics;
 mod otlp_protocols;
 mod otlp_proxy;
 mod otlp_tls;

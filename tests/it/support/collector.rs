@@ -29,6 +29,10 @@ use opentelemetry_proto::tonic::{
             ExportLogsServiceRequest, ExportLogsServiceResponse,
             logs_service_server::{LogsService, LogsServiceServer},
         },
+        metrics::v1::{
+            ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+            metrics_service_server::{MetricsService, MetricsServiceServer},
+        },
         trace::v1::{
             ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
             trace_service_server::{TraceService, TraceServiceServer},
@@ -104,6 +108,8 @@ pub(crate) struct Request {
     pub(crate) body: ExportTraceServiceRequest,
     /// What there is in place of the body, if it was sent to where log records are.
     pub(crate) logs: Option<ExportLogsServiceRequest>,
+    /// The same for metrics.
+    pub(crate) metrics: Option<ExportMetricsServiceRequest>,
 }
 
 impl Collector {
@@ -195,6 +201,10 @@ impl Collector {
     }
 
     /// All requests with log records.
+    pub(crate) fn metrics(&self) -> Vec<ExportMetricsServiceRequest> {
+        self.requests().into_iter().filter_map(|request| request.metrics).collect()
+    }
+
     pub(crate) fn logs(&self) -> Vec<ExportLogsServiceRequest> {
         self.requests().into_iter().filter_map(|request| request.logs).collect()
     }
@@ -221,7 +231,11 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, tls: Option<TlsAccep
     let logs = LogsServiceServer::new(Grpc(Arc::clone(&shared)))
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(usize::MAX);
+    let metrics = MetricsServiceServer::new(Grpc(Arc::clone(&shared)))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(usize::MAX);
     let app = Router::new()
+        .route_service("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", metrics)
         .route_service("/opentelemetry.proto.collector.logs.v1.LogsService/Export", logs)
         .route_service("/opentelemetry.proto.collector.trace.v1.TraceService/Export", grpc)
         .fallback(post(receive))
@@ -293,9 +307,12 @@ async fn receive(
         Some(other) => panic!("{other:?} is no encoding of OTLP"),
     };
     let path = uri.to_string();
-    let of_logs = path == "/v1/logs";
-    let mut request = Request { path, headers, body: Default::default(), logs: None };
+    let (of_logs, of_metrics) = (path == "/v1/logs", path == "/v1/metrics");
+    let mut request =
+        Request { path, headers, body: Default::default(), logs: None, metrics: None };
     match (of_logs, json) {
+        _ if of_metrics && json => request.metrics = Some(serde_json::from_slice(&body).unwrap()),
+        _ if of_metrics => request.metrics = Some(Message::decode(&*body).unwrap()),
         (true, true) => request.logs = Some(serde_json::from_slice(&body).unwrap()),
         (true, false) => request.logs = Some(Message::decode(&*body).unwrap()),
         (false, true) => request.body = serde_json::from_slice(&body).unwrap(),
@@ -304,6 +321,8 @@ async fn receive(
     let otlp = |response: &ExportTraceServiceResponse| {
         let (content_type, body) = if json && of_logs {
             ("application/json", serde_json::to_vec(&for_logs(response)).unwrap())
+        } else if json && of_metrics {
+            ("application/json", serde_json::to_vec(&for_metrics(response)).unwrap())
         } else if json {
             ("application/json", serde_json::to_vec(response).unwrap())
         } else {
@@ -386,8 +405,11 @@ impl TraceService for Grpc {
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, Status> {
         let (metadata, extensions, body) = request.into_parts();
         let headers = metadata.into_headers();
-        self.answered(&extensions, Request { path: "gRPC".to_owned(), headers, body, logs: None })
-            .await
+        self.answered(
+            &extensions,
+            Request { path: "gRPC".to_owned(), headers, body, logs: None, metrics: None },
+        )
+        .await
     }
 }
 
@@ -399,10 +421,30 @@ impl LogsService for Grpc {
     ) -> Result<tonic::Response<ExportLogsServiceResponse>, Status> {
         let (metadata, extensions, logs) = request.into_parts();
         let (headers, body) = (metadata.into_headers(), Default::default());
-        let request = Request { path: "gRPC".to_owned(), headers, body, logs: Some(logs) };
+        let request =
+            Request { path: "gRPC".to_owned(), headers, body, logs: Some(logs), metrics: None };
         let answered = self.answered(&extensions, request).await?;
         Ok(for_logs(answered.get_ref()).into())
     }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Grpc {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportMetricsServiceRequest>,
+    ) -> Result<tonic::Response<ExportMetricsServiceResponse>, Status> {
+        let (metadata, extensions, metrics) = request.into_parts();
+        let (headers, body) = (metadata.into_headers(), Default::default());
+        let metrics = Some(metrics);
+        let request = Request { path: "gRPC".to_owned(), headers, body, logs: None, metrics };
+        let answered = self.answered(&extensions, request).await?;
+        Ok(for_metrics(answered.get_ref()).into())
+    }
+}
+
+fn for_metrics(response: &ExportTraceServiceResponse) -> ExportMetricsServiceResponse {
+    ExportMetricsServiceResponse::decode(&*response.encode_to_vec()).unwrap()
 }
 
 /// On the wire they are the same.
