@@ -1,7 +1,7 @@
 //! Nothing that exporters log is exported. They log to the process's subscriber, so this has a process
 //! of its own.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use std::{
     net::TcpListener,
@@ -24,10 +24,20 @@ use opentelemetry_sdk::{
 };
 use tower_telemetry::{
     Telemetry,
-    sdk::{ExporterHealth, export::Otlp, logs::LogSettings},
+    sdk::{
+        ExporterHealth,
+        export::{Otlp, Protocol},
+        logs::LogSettings,
+    },
 };
 use tracing::{debug, error, info, trace, warn};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::collector::{Answer, Collector};
+
+#[allow(dead_code, reason = "not all of it is for this")]
+#[path = "it/support/collector.rs"]
+mod collector;
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -90,17 +100,12 @@ impl SpanExporter for Talks {
     }
 }
 
-#[test]
-fn what_exporters_and_processors_log_is_not_exported() {
-    // A port that nobody listens on, so that ours have something to say, too.
+/// With exporters of the user's, and with ours to a port that nobody listens on.
+fn talking(talks: &Talks) -> Telemetry {
     let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let otlp = || {
-        Otlp::new()
-            .with_endpoint(format!("http://{nowhere}"))
-            .with_timeout(Duration::from_millis(50))
-    };
-    let talks = Talks::default();
-    let telemetry = Telemetry::builder()
+    let timeout = Duration::from_millis(50);
+    let otlp = || Otlp::new().with_endpoint(format!("http://{nowhere}")).with_timeout(timeout);
+    Telemetry::builder()
         .with_environment([("", ""); 0])
         .with_otlp(otlp())
         .with_span_exporter(talks.clone())
@@ -111,26 +116,55 @@ fn what_exporters_and_processors_log_is_not_exported() {
                 .with_exporter(talks.clone()),
         )
         .build()
-        .unwrap();
-    tracing_subscriber::registry().with(telemetry.log_layer()).init();
+        .unwrap()
+}
+
+fn sending(collector: &Collector, protocol: Protocol) -> Telemetry {
+    let otlp = Otlp::new().with_endpoint(collector.url()).with_protocol(protocol);
+    Telemetry::builder()
+        .with_environment([("", ""); 0])
+        .with_otlp(otlp.clone())
+        .with_logs(LogSettings::new().with_otlp(otlp))
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn what_exporters_and_processors_log_is_not_exported() {
+    let talks = Talks::default();
+    // One that breaks off, first of all.
+    let collector = Collector::start([Answer::Close]);
+    let telemetries = [
+        talking(&talks),
+        sending(&collector, Protocol::HttpProtobuf),
+        sending(&collector, Protocol::HttpJson),
+        sending(&collector, Protocol::Grpc),
+    ];
+    let layers: Vec<_> = telemetries.iter().filter_map(Telemetry::log_layer).collect();
+    tracing_subscriber::registry().with(layers).init();
 
     for round in 1..=3 {
-        drop(telemetry.tracer_provider().tracer("test").start("span"));
         info!("own");
         // The program's own client has the same name as the exporter's.
         debug!(target: "hyper::client", "own client");
-        telemetry.force_flush(LONG).unwrap_err();
-        for exporter in telemetry.health().log_exporters() {
-            assert_eq!((exporter.ended(), exporter.lost()), (2 * round, 2 * round), "{exporter}");
+        for telemetry in &telemetries {
+            drop(telemetry.tracer_provider().tracer("test").start("span"));
+            let _ = telemetry.force_flush(LONG);
+        }
+        for telemetry in &telemetries {
+            for exporter in telemetry.health().log_exporters() {
+                assert_eq!((exporter.ended(), exporter.in_flight()), (2 * round, 0), "{exporter}");
+            }
         }
     }
     // Of the telemetry itself nothing is exported, whoever says it.
     warn!(target: "tower-telemetry", "spans are being lost");
     warn!(target: "opentelemetry_sdk", "a limit is reached");
-    telemetry.shutdown(LONG).ok();
+    for telemetry in &telemetries {
+        let _ = telemetry.shutdown(LONG);
+        assert!(telemetry.health().log_exporters().all(|exporter| exporter.ended() == 6));
+    }
 
-    let emitted: Vec<u64> = telemetry.health().log_exporters().map(ExporterHealth::ended).collect();
-    assert_eq!(emitted, [6, 6]);
     let own = r#"Some(String(Owned("own")))"#;
     let client = r#"Some(String(Owned("own client")))"#;
     let bodies = talks.bodies.lock().unwrap();
@@ -139,4 +173,12 @@ fn what_exporters_and_processors_log_is_not_exported() {
     // It has said something each time: for the resource, six records, three batches of them and of
     // spans, and a shutdown.
     assert_eq!(talks.said.load(Ordering::Relaxed), 5 * (1 + 6 + 3 + 3 + 1));
+
+    let exported: u64 = telemetries[1..]
+        .iter()
+        .flat_map(|telemetry| {
+            telemetry.health().log_exporters().map(ExporterHealth::exported).collect::<Vec<_>>()
+        })
+        .sum();
+    assert_eq!(exported, 3 * 6);
 }

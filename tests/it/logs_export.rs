@@ -437,30 +437,6 @@ fn dropping_a_telemetry_exports_what_was_logged() {
     assert_eq!(arrived, 2);
 }
 
-/// With everything enabled and both signals exported to a collector that refuses, breaks and answers.
-#[test]
-fn our_own_exporters_log_nothing_that_comes_back() {
-    for protocol in PROTOCOLS {
-        let collector = Collector::start([Answer::Close, Answer::Close]);
-        let otlp = Otlp::new().with_endpoint(collector.url()).with_protocol(protocol);
-        let telemetry = Telemetry::builder()
-            .with_environment([("", ""); 0])
-            .with_otlp(otlp.clone())
-            .with_logs(LogSettings::new().with_otlp(otlp))
-            .build()
-            .unwrap();
-        logging(&telemetry, || {
-            for _ in 0..3 {
-                drop(telemetry.tracer_provider().tracer("test").start("span"));
-                info!("own");
-                telemetry.force_flush(LONG).unwrap();
-            }
-            telemetry.shutdown(LONG).unwrap();
-        });
-        assert_eq!(account(&telemetry), [3, 3, 0, 0], "{protocol:?}");
-    }
-}
-
 /// Changes what those after it see.
 #[derive(Debug)]
 struct Adds(&'static str);

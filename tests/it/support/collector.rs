@@ -49,6 +49,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tonic::{Code, Status, codec::CompressionEncoding};
+use tracing::dispatcher::{self, Dispatch};
 
 /// How the collector answers a request.
 #[derive(Clone, Copy, Debug)]
@@ -142,6 +143,8 @@ impl Collector {
         let thread = thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            // What it logs is none of the program's that it is the collector of.
+            let _silent = dispatcher::set_default(&Dispatch::none());
             runtime.block_on(async {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
