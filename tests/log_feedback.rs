@@ -1,5 +1,5 @@
-//! Nothing that exporters log is exported. They log to the process's subscriber, so this has a process
-//! of its own.
+//! Nothing that exporters log is exported. They log to the process's subscriber, so this has a
+//! process of its own.
 
 #![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 

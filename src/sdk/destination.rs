@@ -135,8 +135,8 @@ pub(super) enum Choice<D> {
     Default,
 }
 
-/// What a list of exporters asks for. [An unknown entry is left out][enum], and if none is known it is
-/// as if the variable were not set. So is `none` that is not alone.
+/// What a list of exporters asks for. [An unknown entry is left out][enum], and if none is known it
+/// is as if the variable were not set. So is `none` that is not alone.
 ///
 /// [enum]: https://opentelemetry.io/docs/specs/otel/configuration/common/#enum
 pub(super) fn chosen<D>(
@@ -204,7 +204,8 @@ fn default(env: &mut Env) -> Result<Vec<Destination>, BuildError> {
     Ok(Vec::new())
 }
 
-/// Without support for OTLP there is no default, but whoever sets an endpoint expects something there.
+/// Without support for OTLP there is no default, but whoever sets an endpoint expects something
+/// there.
 #[cfg(not(any(feature = "otlp-http", feature = "otlp-grpc")))]
 pub(super) fn no_endpoint(env: &mut Env, variables: [&'static str; 2]) -> Result<(), BuildError> {
     for variable in variables {

@@ -122,7 +122,7 @@ impl Health {
     /// let telemetry = Telemetry::builder().with_logs(LogSettings::new()).build()?;
     /// let health = telemetry.health();
     /// let exporter = health.log_exporters().next().unwrap();
-    /// assert_eq!(exporter.to_string(), format!("{}: 0 log records emitted, 0 exported", exporter.name()));
+    /// assert!(exporter.to_string().ends_with(": 0 log records emitted, 0 exported"));
     /// # Ok::<(), tower_telemetry::BuildError>(())
     /// ```
     #[cfg(feature = "logs")]
@@ -159,8 +159,8 @@ impl fmt::Display for Health {
     }
 }
 
-/// What became of the spans that one exporter was to get, or of the log records: these are `ended` once
-/// they are emitted, and what is said of spans here is so of them.
+/// What became of the spans that one exporter was to get, or of the log records: these are `ended`
+/// once they are emitted, and what is said of spans here is so of them.
 ///
 /// All its numbers are of the same moment, and at any moment
 ///

@@ -44,7 +44,8 @@
 //! # Ok::<(), tower_telemetry::BuildError>(())
 //! ```
 //!
-//! Log records go the same way, once they are [switched on](TelemetryBuilder::with_logs); see `logs`.
+//! Log records go the same way, once they are [switched on](TelemetryBuilder::with_logs); see
+//! `logs`.
 //!
 //! # Environment
 //!

@@ -179,8 +179,8 @@ impl Telemetry {
         Some(LogLayer::new(self.logger_provider()?))
     }
 
-    /// The logger provider, for log records of your own and for what bridges other loggers. `None` if
-    /// logs are not [switched on](TelemetryBuilder::with_logs).
+    /// The logger provider, for log records of your own and for what bridges other loggers. `None`
+    /// if logs are not [switched on](TelemetryBuilder::with_logs).
     ///
     /// ```
     /// use tower_telemetry::Telemetry;
@@ -337,8 +337,8 @@ impl Telemetry {
 
     /// Has the [health](Self::health) collected as metrics, by the conventions' [names for an
     /// SDK][names]: `otel.sdk.processor.span.queue.size`, `….queue.capacity` and `….processed`,
-    /// `otel.sdk.exporter.span.inflight` and `….exported`, with `error.type` where spans were lost. With
-    /// logs there are the same of `log`.
+    /// `otel.sdk.exporter.span.inflight` and `….exported`, with `error.type` where spans were lost.
+    /// With logs there are the same of `log`.
     ///
     /// Call it once, and not on the [telemetry's own](Self::meter_provider) provider, which has them
     /// already. They are read when the provider collects, for as long as there is a telemetry,

@@ -223,8 +223,8 @@ fn a_level_is_its_severity() {
     assert!(logs.iter().all(|log| log.resource.get(&"service.name".into()) == Some("shop".into())));
 }
 
-/// Of a request to a handler that logs, in itself and in a task: the ids on the log records are those
-/// of the span that is exported, to the same collector.
+/// Of a request to a handler that logs, in itself and in a task: the ids on the log records are
+/// those of the span that is exported, to the same collector.
 #[test]
 fn what_a_handler_logs_has_the_ids_of_the_exported_span() {
     let collector = Collector::start([]);
@@ -344,8 +344,8 @@ fn a_collector_that_is_busy_is_asked_again() {
     }
 }
 
-/// Many threads log into a small queue while the collector comes and goes: every record is accounted
-/// for, and what was exported has arrived.
+/// Many threads log into a small queue while the collector comes and goes: every record is
+/// accounted for, and what was exported has arrived.
 #[test]
 fn the_books_balance_after_an_outage_under_load() {
     let collector = Collector::start([]);

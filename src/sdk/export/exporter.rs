@@ -89,8 +89,8 @@ pub(crate) struct Target<T: Item = SpanData> {
     pub(crate) make: Make<T>,
 }
 
-/// Makes the exporter, for what is of this resource. Called again in a process that was forked, which
-/// may use none of its parent's connections.
+/// Makes the exporter, for what is of this resource. Called again in a process that was forked,
+/// which may use none of its parent's connections.
 pub(crate) type Make<T> = Box<dyn Fn(&Resource) -> Arc<dyn Exporter<T>> + Send + Sync>;
 
 impl<T: Item> fmt::Debug for Target<T> {

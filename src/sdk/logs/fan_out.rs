@@ -117,8 +117,8 @@ impl LogProcessor for Handle {
                     contained(|| processor.emit(record, scope));
                 }
                 LogStage::Batch(batch) => {
-                    // What is encoded has a time at which it was seen, and a processor may have given
-                    // another record for this one.
+                    // What is encoded has a time at which it was seen, and a processor may have
+                    // given another record for this one.
                     if record.observed_timestamp().is_none() {
                         record.set_observed_timestamp(now());
                     }

@@ -23,16 +23,16 @@ use tracing_subscriber::{
 ///   file and line is not exported,
 /// * ids and flags are those of the span that is current: in a handler behind a
 ///   [`TraceLayer`](crate::TraceLayer), in a task that
-///   [carries the Context](opentelemetry::context::FutureExt::with_current_context), and in the spans of
-///   `tracing-opentelemetry` for as long as it [activates] them, which is its default. Without a span
-///   there are none.
+///   [carries the Context](opentelemetry::context::FutureExt::with_current_context), and in the
+///   spans of `tracing-opentelemetry` for as long as it [activates] them, which is its default.
+///   Without a span there are none.
 ///
 /// The fields of `tracing`'s own spans are not on it.
 ///
 /// # What is exported
 ///
-/// All that comes by, so say how much that is to be, with a filter of the layer's own, or of the whole
-/// subscriber:
+/// All that comes by, so say how much that is to be, with a filter of the layer's own, or of the
+/// whole subscriber:
 ///
 /// ```
 /// use tower_telemetry::{Telemetry, sdk::logs::LogSettings};
@@ -47,16 +47,16 @@ use tracing_subscriber::{
 /// # Ok::<(), tower_telemetry::BuildError>(())
 /// ```
 ///
-/// What the filter leaves out costs nothing. An event that is exported takes whoever logs it some 0.3 µs
-/// and an allocation for each text, and never waits for an export.
+/// What the filter leaves out costs nothing. An event that is exported takes whoever logs it some
+/// 0.3 µs and an allocation for each text, and never waits for an export.
 ///
 /// # Nothing feeds back
 ///
-/// Not exported is what is logged while an export runs, by whatever it calls: exporters, also your own,
-/// are called in a Context [without telemetry], and ours run without a subscriber at that. Nor are this
-/// crate's lines, and those of the crates that are called `opentelemetry…`: they say how the telemetry
-/// is, in the program's own log. What an exporter of your own hands to a task or a thread of its own is
-/// out of sight; have it carry the Context, or filter it.
+/// Not exported is what is logged while an export runs, by whatever it calls: exporters, also your
+/// own, are called in a Context [without telemetry], and ours run without a subscriber at that. Nor
+/// are this crate's lines, and those of the crates that are called `opentelemetry…`: they say how
+/// the telemetry is, in the program's own log. What an exporter of your own hands to a task or a
+/// thread of its own is out of sight; have it carry the Context, or filter it.
 ///
 /// [activates]: https://docs.rs/tracing-opentelemetry/latest/tracing_opentelemetry/struct.OpenTelemetryLayer.html#method.with_context_activation
 /// [without telemetry]: opentelemetry::Context::enter_telemetry_suppressed_scope
@@ -67,7 +67,8 @@ pub struct LogLayer {
 
 impl LogLayer {
     pub(in crate::sdk) fn new(provider: &SdkLoggerProvider) -> Self {
-        // The SDK would remark on the scope's name, which is empty for the target to take its place.
+        // The SDK would remark on the scope's name, which is empty for the target to take its
+        // place.
         let bridge = tracing::dispatcher::with_default(&tracing::Dispatch::none(), || {
             OpenTelemetryTracingBridge::new(provider)
         });

@@ -41,8 +41,8 @@ pub(crate) struct ResolvedLogLimits {
 }
 
 impl ResolvedLogLimits {
-    /// Leaves out what is too much and cuts what is too long, and gives how many attributes were left
-    /// out. A record lets go of nothing, so it is made anew of a `blank` one, if it has to be.
+    /// Leaves out what is too much and cuts what is too long, and gives how many attributes were
+    /// left out. A record lets go of nothing, so it is made anew of a `blank` one, if it has to be.
     pub(super) fn apply(
         self,
         record: &mut SdkLogRecord,

@@ -1,4 +1,4 @@
-//! Where log records go: what is logged through `tracing`, over OTLP, beside the spans it belongs to.
+//! Where log records go: what is logged through `tracing`, beside the spans it belongs to.
 //!
 //! [`with_logs`](crate::TelemetryBuilder::with_logs) switches logs on;
 //! [`log_layer`](crate::Telemetry::log_layer) is what makes log records of `tracing`'s events, in a
@@ -39,14 +39,16 @@
 //!
 //! # What becomes of them
 //!
-//! What is so of spans is so of log records: they wait in a queue per exporter, which drops what finds
-//! it full, and nobody who logs ever waits; batches are sent side by side, again where that helps, and
-//! in parts if they are too large; [`health`](crate::Telemetry::health) accounts for each of them;
-//! [`force_flush`](crate::Telemetry::force_flush) and [`shutdown`](crate::Telemetry::shutdown) see to
-//! them within the one deadline for all; a forked process exports its own.
+//! What is so of spans is so of log records: they wait in a queue per exporter, which drops what
+//! finds it full, and nobody who logs ever waits; batches are sent side by side, again where that
+//! helps, and in parts if they are too large; [`health`](crate::Telemetry::health) accounts for
+//! each of them; [`force_flush`](crate::Telemetry::force_flush) and
+//! [`shutdown`](crate::Telemetry::shutdown) see to them within the one deadline for all; a forked
+//! process exports its own.
 //!
 //! There is no global provider of loggers in OpenTelemetry's API, so
-//! [`set_global`](crate::Telemetry::set_global) does nothing for logs: the subscriber is what is global.
+//! [`set_global`](crate::Telemetry::set_global) does nothing for logs: the subscriber is what is
+//! global.
 
 pub use self::{layer::LogLayer, settings::LogSettings};
 

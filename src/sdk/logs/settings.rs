@@ -28,8 +28,8 @@ use crate::{
 /// The settings of a [`Telemetry`](crate::Telemetry) with logs, for
 /// [`with_logs`](crate::TelemetryBuilder::with_logs).
 ///
-/// What is not set here comes from the [environment](crate::sdk#environment), or else is the default:
-/// OTLP, to where spans go by default.
+/// What is not set here comes from the [environment](crate::sdk#environment), or else is the
+/// default: OTLP, to where spans go by default.
 ///
 /// ```
 /// use tower_telemetry::{
@@ -62,8 +62,9 @@ impl LogSettings {
 
     /// Exports over OTLP.
     ///
-    /// This and the two methods after it say where log records go. They add up, and once one of them is
-    /// called, `OTEL_LOGS_EXPORTER` is not asked. If none is, it decides; its default is OTLP.
+    /// This and the two methods after it say where log records go. They add up, and once one of
+    /// them is called, `OTEL_LOGS_EXPORTER` is not asked. If none is, it decides; its default is
+    /// OTLP.
     #[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
     pub fn with_otlp(mut self, otlp: crate::sdk::export::Otlp) -> Self {
         self.destinations.push(LogDestination::Otlp(otlp));
@@ -95,8 +96,8 @@ impl LogSettings {
         self
     }
 
-    /// Hands each log record to `processor` on the thread that logs. What it changes, those that are
-    /// asked for after it see changed, so one that takes secrets out comes first.
+    /// Hands each log record to `processor` on the thread that logs. What it changes, those that
+    /// are asked for after it see changed, so one that takes secrets out comes first.
     ///
     /// ```
     /// use opentelemetry::{InstrumentationScope, logs::LogRecord};
@@ -127,25 +128,25 @@ impl LogSettings {
         self
     }
 
-    /// Sets how log records wait for each exporter. Default: the environment's `OTEL_BLRP_*`, or else
-    /// the specification's defaults: up to 2048 of them, for a second, 512 in a batch.
+    /// Sets how log records wait for each exporter. Default: the environment's `OTEL_BLRP_*`, or
+    /// else the specification's defaults: up to 2048 of them, for a second, 512 in a batch.
     pub fn with_batch(mut self, batch: BatchSettings) -> Self {
         self.batch = batch;
         self
     }
 
-    /// Sets how many attributes a log record has at most; what goes beyond is left out, and counted.
-    /// Default: `OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT`, or else `OTEL_ATTRIBUTE_COUNT_LIMIT`, or else
-    /// 128.
+    /// Sets how many attributes a log record has at most; what goes beyond is left out, and
+    /// counted. Default: `OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT`, or else
+    /// `OTEL_ATTRIBUTE_COUNT_LIMIT`, or else 128.
     pub fn with_attribute_count(mut self, attributes: u32) -> Self {
         self.limits.attribute_count = Some(attributes);
         self
     }
 
-    /// Sets how long a text is at most that is an attribute's value, or inside of one; what is longer is
-    /// cut. In characters, and in bytes if it is bytes. The body is not cut. Default:
-    /// `OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT`, or else `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`, or
-    /// else [no limit](Self::without_attribute_value_length).
+    /// Sets how long a text is at most that is an attribute's value, or inside of one; what is
+    /// longer is cut. In characters, and in bytes if it is bytes. The body is not cut. Default:
+    /// `OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT`, or else `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`,
+    /// or else [no limit](Self::without_attribute_value_length).
     ///
     /// ```
     /// use tower_telemetry::{Telemetry, sdk::logs::LogSettings};
@@ -199,8 +200,8 @@ impl ReadyLogs {
             .map(|ready| ready.start(batch, resource))
             .collect::<Result<Vec<_>, _>>()?;
         let fan_out = LogFanOut::new(members);
-        // What the SDK has to say of an unnamed provider, and of one that is let go of, is nothing to
-        // anybody.
+        // What the SDK has to say of an unnamed provider, and of one that is let go of, is nothing
+        // to anybody.
         let provider = with_default(&Dispatch::none(), || {
             let nothing = SdkLoggerProvider::builder().build();
             let handle =

@@ -1,9 +1,9 @@
 //! A request in protobuf, put together item by item.
 //!
-//! A batch as a tree of messages is larger than the spans themselves, and to encode it is to measure
-//! each message once for every level above it. So each span is made a message, encoded and let go of
-//! before the next, which takes three quarters of the instructions (`scripts/cost`); the bytes are
-//! the same. Log records are [framed by the same numbers][proto].
+//! A batch as a tree of messages is larger than the spans themselves, and to encode it is to
+//! measure each message once for every level above it. So each span is made a message, encoded and
+//! let go of before the next, which takes three quarters of the instructions (`scripts/cost`); the
+//! bytes are the same. Log records are [framed by the same numbers][proto].
 //!
 //! [proto]: https://github.com/open-telemetry/opentelemetry-proto/tree/main/opentelemetry/proto
 
@@ -19,8 +19,8 @@ use prost::{Message, encode_length_delimiter, length_delimiter_len};
 
 use crate::sdk::export::otlp::encode::Encoded;
 
-/// Field 1 of a request, field 2 of that, and field 2 of that, messages all three: the first byte of
-/// each.
+/// Field 1 of a request, field 2 of that, and field 2 of that, messages all three: the first byte
+/// of each.
 const OF_RESOURCE: u8 = 1 << 3 | 2;
 const OF_SCOPE: u8 = 2 << 3 | 2;
 const ITEMS: u8 = 2 << 3 | 2;

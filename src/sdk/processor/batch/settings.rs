@@ -19,8 +19,8 @@ const BATCH_SIZE: usize = 512;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const EXPORTS: usize = 16;
 
-/// The settings of the batch processor in front of each exporter of spans, and of log records, which
-/// have [settings of their own](crate::TelemetryBuilder::with_logs).
+/// The settings of the batch processor in front of each exporter of spans, and of log records,
+/// which have [settings of their own](crate::TelemetryBuilder::with_logs).
 ///
 /// What is not set here comes from the [environment](crate::sdk#environment), or else is the
 /// specification's default, for [spans][defaults] or for [log records][logs].
@@ -77,8 +77,8 @@ impl BatchSettings {
     }
 
     /// Sets how many are exported together at most, from 1 to the size of the queue. Default:
-    /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` or `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE`, or 512, or the size of
-    /// the queue if that is less.
+    /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` or `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE`, or 512, or the size
+    /// of the queue if that is less.
     pub fn with_max_export_batch_size(mut self, items: usize) -> Self {
         self.batch_size = Some(items);
         self
@@ -92,7 +92,8 @@ impl BatchSettings {
     }
 
     /// Sets how long the export of a batch may take, whatever the exporter's own timeout says; zero
-    /// is no limit. Default: `OTEL_BSP_EXPORT_TIMEOUT` or `OTEL_BLRP_EXPORT_TIMEOUT`, or 30 seconds.
+    /// is no limit. Default: `OTEL_BSP_EXPORT_TIMEOUT` or `OTEL_BLRP_EXPORT_TIMEOUT`, or 30
+    /// seconds.
     pub fn with_export_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
