@@ -168,7 +168,7 @@ const ROWS: &[Row] = &[
         &["OTEL_LOGS_EXPORTER"],
         "`otlp`, if it is built in; or `none`. For logs that are [switched on](TelemetryBuilder::with_logs), \
          as all that has `LOGS`, `BLRP` or `LOGRECORD` in it",
-        "[`LogSettings::with_otlp`](logs::LogSettings, metrics::MetricSettings::with_otlp) and those after it",
+        "[`LogSettings::with_otlp`](logs::LogSettings::with_otlp) and those after it",
         warned(
             "syslog",
             "the name is skipped; if no name is known, the default. So are `console`, `logging` and \
@@ -481,7 +481,7 @@ const ROWS: &[Row] = &[
     row(
         &["OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT"],
         "the general one",
-        "[`LogSettings::with_attribute_count`](logs::LogSettings, metrics::MetricSettings::with_attribute_count)",
+        "[`LogSettings::with_attribute_count`](logs::LogSettings::with_attribute_count)",
         warned("-1", DEFAULT),
     )
     .is("128")
@@ -489,7 +489,7 @@ const ROWS: &[Row] = &[
     row(
         &["OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT"],
         "the general one",
-        "[`LogSettings::with_attribute_value_length`](logs::LogSettings, metrics::MetricSettings::with_attribute_value_length)",
+        "[`LogSettings::with_attribute_value_length`](logs::LogSettings::with_attribute_value_length)",
         warned("-1", DEFAULT),
     )
     .other("7"),
