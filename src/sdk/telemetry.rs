@@ -553,6 +553,15 @@ impl Telemetry {
         }
         MeterSource::Global
     }
+
+    /// What layers record exceptions with.
+    fn logger(&self) -> LoggerSource {
+        #[cfg(feature = "logs")]
+        if let Some(logs) = &self.logs {
+            return LoggerSource::from_provider(&logs.provider);
+        }
+        LoggerSource::default()
+    }
 }
 
 /// A tracer whose sampler is known, so that attributes are not built for nothing, and rules see the
