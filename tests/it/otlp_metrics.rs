@@ -23,7 +23,8 @@ use opentelemetry_sdk::{
     error::{OTelSdkError, OTelSdkResult},
     metrics::{
         Aggregation, InMemoryMetricExporter, Instrument, Stream, Temporality,
-        data::ResourceMetrics, exporter::PushMetricExporter,
+        data::{self, ResourceMetrics, ScopeMetrics},
+        exporter::PushMetricExporter,
     },
     trace::InMemorySpanExporter,
 };
@@ -588,8 +589,8 @@ fn the_telemetry_measures_itself_unless_it_is_told_not_to() {
             .unwrap();
         telemetry.force_flush(LONG).unwrap();
         let collected = exporter.get_finished_metrics().unwrap();
-        let of_scopes = collected.iter().flat_map(|it| it.scope_metrics());
-        let mut names = of_scopes.flat_map(|it| it.metrics()).map(|metric| metric.name());
+        let of_scopes = collected.iter().flat_map(ResourceMetrics::scope_metrics);
+        let mut names = of_scopes.flat_map(ScopeMetrics::metrics).map(data::Metric::name);
         assert_eq!(names.any(|name| name == "otel.sdk.exporter.span.exported"), own);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::data::{
+    AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics,
+};
 
 use crate::sdk::export::item::{Item, Items};
 
@@ -16,7 +18,7 @@ impl Item for Collected {
 impl Collected {
     /// How many points it has. Without any there is nothing to export.
     pub(crate) fn data_points(&self) -> usize {
-        let of_scopes = self.0.scope_metrics().flat_map(|of_scope| of_scope.metrics());
+        let of_scopes = self.0.scope_metrics().flat_map(ScopeMetrics::metrics);
         let points = of_scopes.map(|metric| match metric.data() {
             AggregatedMetrics::F64(data) => points(data),
             AggregatedMetrics::U64(data) => points(data),

@@ -29,10 +29,10 @@
 //!
 //! # From an instrument to a collector
 //!
-//! The SDK aggregates what instruments are given, once for each reader. A [reader](reader) of ours
-//! collects on a thread of its own and hands each [collection](collected) to a queue, as spans are: so
-//! exports are bounded, counted and logged as theirs. A reader of the user's is a [stage](stage) beside
-//! it. [`Meters`](meters::Meters) has them all, flushed and shut down together.
+//! The SDK aggregates what instruments are given, once for each reader. A reader of ours, `reader`,
+//! collects on a thread of its own and hands each collection, `collected`, to a queue, as spans are: so
+//! exports are bounded, counted and logged as theirs. A reader of the user's stands beside it, `stage`,
+//! and `meters` has them all, flushed and shut down together.
 
 pub use self::settings::MetricSettings;
 
