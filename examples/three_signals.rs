@@ -49,6 +49,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// One `Otlp` for all three: each takes its own path below the endpoint.
+///
+/// # Errors
+///
+/// A setting cannot be used.
 pub fn telemetry(otlp: impl Fn() -> Otlp) -> Result<Telemetry, BoxError> {
     let telemetry = Telemetry::builder()
         .with_service_name("shop")
