@@ -65,11 +65,13 @@ pub fn telemetry(otlp: impl Fn() -> Otlp) -> Result<Telemetry, BoxError> {
 
 /// What the program logs goes along, with the ids of the span that is current. It can be beside a
 /// layer that prints.
+#[must_use]
 pub fn subscriber(telemetry: &Telemetry) -> impl Subscriber + Send + Sync + use<> {
     tracing_subscriber::registry().with(telemetry.log_layer().with_filter(LevelFilter::INFO))
 }
 
 /// The shop. What a request has failed with is in the logs, too, which is the default.
+#[must_use]
 pub fn app(telemetry: &Telemetry) -> Router {
     Router::new().route("/items/{id}", get(item)).layer(
         TraceLayer::new()
