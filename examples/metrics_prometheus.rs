@@ -52,7 +52,6 @@ fn telemetry(registry: &Registry) -> Result<Telemetry, BoxError> {
 }
 
 /// The shop.
-#[must_use]
 pub fn app(telemetry: &Telemetry, registry: Registry) -> Router {
     let metrics = Metrics::new()
         .with_active_requests()

@@ -71,7 +71,6 @@ pub fn subscriber(telemetry: &Telemetry) -> impl Subscriber + Send + Sync + use<
 }
 
 /// The shop. What a request has failed with is in the logs, too, which is the default.
-#[must_use]
 pub fn app(telemetry: &Telemetry) -> Router {
     Router::new().route("/items/{id}", get(item)).layer(
         TraceLayer::new()

@@ -67,6 +67,7 @@ mod settings;
 mod shutdown;
 mod tables;
 mod tail_sampling;
+mod three_signals;
 mod tower_http;
 mod trace_headers;
 mod tracing_world;

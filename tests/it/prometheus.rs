@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use nom_openmetrics::{Sample, parser::prometheus};
 use opentelemetry_sdk::trace::InMemorySpanExporter;
 use prometheus::Registry;
-use prometheus_parse::{Sample, Scrape, Value};
 use tokio::net::TcpListener;
 use tower_telemetry::{Telemetry, sdk::metrics::MetricSettings};
 
@@ -14,9 +14,18 @@ use crate::support::client;
 #[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
 mod example;
 
-fn labels(sample: &Sample) -> BTreeMap<&str, &str> {
-    let labels = sample.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    labels.filter(|(key, _)| !key.starts_with("otel_scope_")).collect()
+/// What is scraped of one metric: labels, but for those of the scope, and values.
+fn samples(scrape: &str, name: &str) -> Vec<(BTreeMap<String, String>, f64)> {
+    let (rest, families) = prometheus(scrape).unwrap();
+    assert_eq!(rest.trim(), "", "all of it is read");
+    let labels = |sample: &Sample<'_>| {
+        let labels = sample.labels().iter();
+        let labels = labels.map(|label| (label.name.to_owned(), label.value.clone()));
+        labels.filter(|(name, _)| !name.starts_with("otel_scope_")).collect()
+    };
+    let samples = families.iter().flat_map(|family| &family.samples);
+    let of_name = samples.filter(|sample| sample.name() == name);
+    of_name.map(|sample| (labels(sample), sample.number())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,20 +52,15 @@ async fn a_scrape_says_what_the_spans_say() {
     for path in ["/items/42", "/items/43", "/items/7", "/events", "/nowhere"] {
         get(path).await;
     }
-    // A response is read before its span has ended.
-    let text = loop {
-        let text = get("/metrics").await;
-        let active = "http_server_active_requests";
-        let scrape = Scrape::parse(text.lines().map(|line| Ok(line.to_owned()))).unwrap();
-        let under_way = scrape.samples.iter().filter(|sample| sample.metric == active);
-        if under_way.clone().count() > 0
-            && under_way.into_iter().all(|sample| sample.value == Value::Gauge(0.0))
-        {
-            break text;
+    // A response can be read before its span has ended.
+    let scrape = loop {
+        let scrape = get("/metrics").await;
+        let active = samples(&scrape, "http_server_active_requests");
+        if !active.is_empty() && active.iter().all(|(_, value)| *value == 0.0) {
+            break scrape;
         }
         tokio::task::yield_now().await;
     };
-    let scrape = Scrape::parse(text.lines().map(|line| Ok(line.to_owned()))).unwrap();
 
     telemetry.force_flush(std::time::Duration::from_secs(5)).unwrap();
     let mut expected: BTreeMap<BTreeMap<String, String>, (f64, f64)> = BTreeMap::new();
@@ -77,60 +81,31 @@ async fn a_scrape_says_what_the_spans_say() {
         *entry = (entry.0 + 1.0, entry.1 + duration);
     }
     assert_eq!(expected.len(), 4, "{expected:#?}");
-    let events: Vec<_> = scrape
-        .samples
-        .iter()
-        .filter(|sample| sample.metric == "tower_telemetry_server_streams_total")
-        .map(|sample| (sample.labels.get("http_route"), sample.value.clone()))
-        .collect();
-    assert_eq!(events, [(Some("/events"), Value::Counter(1.0))]);
+    let streams = samples(&scrape, "tower_telemetry_server_streams_total");
+    let [(labels, count)] = &streams[..] else { panic!("{streams:?}") };
+    assert_eq!((labels["http_route"].as_str(), *count), ("/events", 1.0));
     expected.retain(|said, _| said.get("http_route").map(String::as_str) != Some("/events"));
 
-    for (name, of) in [("count", 0), ("sum", 1)] {
-        let name = format!("http_server_request_duration_seconds_{name}");
-        let mut scraped = BTreeMap::new();
-        for sample in scrape.samples.iter().filter(|sample| sample.metric == name) {
-            let said =
-                labels(sample).into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
-            let (Value::Untyped(value) | Value::Counter(value) | Value::Gauge(value)) =
-                sample.value
-            else {
-                panic!("{sample:?}")
-            };
-            scraped.insert(said.collect::<BTreeMap<_, _>>(), value);
+    let of_duration =
+        |what: &str| samples(&scrape, &format!("http_server_request_duration_seconds_{what}"));
+    let counts: BTreeMap<_, _> = of_duration("count").into_iter().collect();
+    let sums: BTreeMap<_, _> = of_duration("sum").into_iter().collect();
+    assert_eq!(counts.len(), expected.len(), "{counts:#?}");
+    for (said, (count, sum)) in &expected {
+        assert_eq!(counts[said], *count, "{said:?}");
+        assert!((sums[said] - sum).abs() < 1e-9, "{said:?}: {} {sum}", sums[said]);
+        let mut bounds = Vec::new();
+        for (mut labels, _) in of_duration("bucket") {
+            let bound = labels.remove("le").unwrap();
+            if labels == *said {
+                bounds.push(bound);
+            }
         }
-        assert_eq!(scraped.len(), expected.len(), "{text}");
-        for (said, (count, sum)) in &expected {
-            let value = scraped.get(said).unwrap_or_else(|| panic!("{said:?} in {scraped:#?}"));
-            let expected = [*count, *sum][of];
-            assert!((value - expected).abs() < 1e-9, "{name} {said:?}: {value} {expected}");
-        }
+        let conventions = [
+            "0.005", "0.01", "0.025", "0.05", "0.075", "0.1", "0.25", "0.5", "0.75", "1", "2.5",
+            "5", "7.5", "10", "+Inf",
+        ];
+        assert_eq!(bounds, conventions);
     }
-    // The conventions' buckets, and the resource.
-    let buckets = scrape.samples.iter().find_map(|sample| match &sample.value {
-        Value::Histogram(buckets) if sample.metric == "http_server_request_duration_seconds" => {
-            Some(buckets.iter().map(|bucket| bucket.less_than).collect::<Vec<_>>())
-        }
-        _ => None,
-    });
-    let conventions = [
-        0.005,
-        0.01,
-        0.025,
-        0.05,
-        0.075,
-        0.1,
-        0.25,
-        0.5,
-        0.75,
-        1.0,
-        2.5,
-        5.0,
-        7.5,
-        10.0,
-        f64::INFINITY,
-    ];
-    assert_eq!(buckets.unwrap(), conventions);
-    let target = scrape.samples.iter().find(|sample| sample.metric == "target_info").unwrap();
-    assert_eq!(target.labels.get("service_name"), Some("shop"));
+    assert_eq!(samples(&scrape, "target_info")[0].0["service_name"], "shop");
 }

@@ -203,11 +203,12 @@ impl Collector {
         requests.into_iter().flat_map(|request| Received::all(request.body)).collect()
     }
 
-    /// All requests with log records.
+    /// All requests with metrics. Like the others it takes all that have come in, of whatever signal.
     pub(crate) fn metrics(&self) -> Vec<ExportMetricsServiceRequest> {
         self.requests().into_iter().filter_map(|request| request.metrics).collect()
     }
 
+    /// All requests with log records.
     pub(crate) fn logs(&self) -> Vec<ExportLogsServiceRequest> {
         self.requests().into_iter().filter_map(|request| request.logs).collect()
     }
@@ -532,7 +533,7 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    fn all(request: ExportTraceServiceRequest) -> Vec<Self> {
+    pub(crate) fn all(request: ExportTraceServiceRequest) -> Vec<Self> {
         let mut all = Vec::new();
         for of_resource in request.resource_spans {
             let resource = texts(of_resource.resource.unwrap().attributes);
