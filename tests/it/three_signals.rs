@@ -92,7 +92,7 @@ async fn all_three_of_a_request_arrive_and_lead_to_one_another() {
         .map(|point| {
             let status = point.attributes.iter().find(|one| one.key == "http.response.status_code");
             let status = match status.and_then(|one| one.value.clone()?.value) {
-                Some(AnyValue::IntValue(status)) => status.to_string(),
+                Some(AnyValue::IntValue(status)) => format!("{status}i"),
                 other => panic!("{other:?}"),
             };
             (status, point.count)
@@ -100,6 +100,6 @@ async fn all_three_of_a_request_arrive_and_lead_to_one_another() {
         .collect();
     assert_eq!(counted, of_status);
     let Data::Sum(active) = data("http.server.active_requests") else { panic!("a sum") };
-    let values: Vec<_> = active.data_points.iter().map(|point| point.value.clone()).collect();
+    let values: Vec<_> = active.data_points.iter().map(|point| point.value).collect();
     assert_eq!(values, [Some(number_data_point::Value::AsInt(0))]);
 }
