@@ -9,7 +9,8 @@
 //!
 //! serves the shop on a free port, sends it a handful of requests, prints each trace as a tree, says
 //! whether the collector has taken all of them and ends, also if there is no collector. With
-//! `-- --serve` the shop stays up until Ctrl-C. Traces are at <http://localhost:16686> then.
+//! `-- --serve` the shop stays up until Ctrl-C. Traces are at <http://localhost:16686> then, metrics at
+//! <http://localhost:9090>, and log records in the Collector's own log.
 
 use std::{
     env,
@@ -28,11 +29,17 @@ use axum::{
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
 use tower::{Layer, Service};
 use tower_telemetry::{
-    ClientTraceLayer, Telemetry, TraceLayer,
+    ClientTraceLayer, Metrics, Telemetry, TraceLayer,
     client::ClientTrace,
     package_resource,
-    sdk::export::{ConsoleExporter, Otlp},
+    sdk::{
+        export::{ConsoleExporter, Otlp},
+        logs::LogSettings,
+        metrics::MetricSettings,
+    },
 };
+use tracing::info;
+use tracing_subscriber::{Layer as _, filter::LevelFilter, layer::SubscriberExt};
 
 /// How long the end may take, for the server and then for the exporter.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -47,7 +54,12 @@ async fn main() -> Result<(), BoxError> {
         .with_resource(package_resource!())
         .with_otlp(Otlp::new())
         .with_console(ConsoleExporter::stdout())
+        .with_metrics(MetricSettings::new())
+        .with_logs(LogSettings::new())
         .build()?;
+    // It is the program's to decide that this is global.
+    let logged = telemetry.log_layer().with_filter(LevelFilter::INFO);
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(logged))?;
     for destination in telemetry.destinations() {
         say(format_args!("traces go here: {destination}"));
     }
@@ -100,7 +112,11 @@ fn app(telemetry: &Telemetry, at: SocketAddr) -> Result<Router, BoxError> {
         .route("/items/{id}", get(item))
         .route("/stock/{id}", get(stock))
         .route("/report", get(report))
-        .layer(TraceLayer::new().with_telemetry(telemetry))
+        .layer(
+            TraceLayer::new()
+                .with_telemetry(telemetry)
+                .with_metrics(Metrics::new().with_active_requests()),
+        )
         .with_state(Stock { client, at });
     Ok(app)
 }
@@ -117,6 +133,7 @@ async fn item(State(stock): State<Stock>, Path(id): Path<u32>) -> Result<String,
 }
 
 async fn stock(Path(id): Path<u32>) -> Result<String, StatusCode> {
+    info!(item = id, "counted");
     if id == 42 { Ok(format!("7 of item {id}\n")) } else { Err(StatusCode::NOT_FOUND) }
 }
 
