@@ -30,8 +30,10 @@ use crate::{
 /// guard that ends it; gives none if the request is to be passed through untouched.
 pub(super) fn make_span(config: &Config, request: &mut Request<()>) -> Option<Guard> {
     let outer = ServerSpan::of(request.extensions());
-    // A layer further out may have opened one. This one may be on the router, and know the route.
-    tell(request.extensions(), None);
+    if outer.listens() {
+        // A layer further out has opened one. This one may be on the router, and know the route.
+        tell(request.extensions(), None);
+    }
     let sampled_out = || request.extensions().get::<SampledOut>().is_some();
     let traces = config.traces && !outer.is_traced() && !sampled_out();
     let measuring = config.measuring.as_ref().filter(|_| !outer.is_measured());
