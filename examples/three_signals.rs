@@ -4,8 +4,8 @@
 //! cargo run --example three_signals
 //! ```
 //!
-//! serves a shop and something that takes OTLP on free ports, sends the shop a handful of requests, and
-//! prints what has arrived: each log line and exception beside the span that it was written in. With
+//! serves a shop and something that takes OTLP on free ports, sends the shop a handful of requests,
+//! prints each trace as a tree, and what has arrived: each log line and exception beside the span that it was written in. With
 //! `OTEL_EXPORTER_OTLP_ENDPOINT` it all goes to the collector there, and that prints. With `-- --serve`
 //! the shop stays up until Ctrl-C.
 
@@ -36,8 +36,12 @@ use opentelemetry_proto::tonic::{
 use prost::Message;
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
 use tower_telemetry::{
-    Exceptions, Metrics, Telemetry, TraceLayer,
-    sdk::{export::Otlp, logs::LogSettings, metrics::MetricSettings},
+    Exceptions, Metrics, Telemetry, TelemetryBuilder, TraceLayer,
+    sdk::{
+        export::{ConsoleExporter, Otlp},
+        logs::LogSettings,
+        metrics::MetricSettings,
+    },
     server::ServerSpan,
 };
 use tracing::{Subscriber, info, warn};
@@ -49,18 +53,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// One `Otlp` for all three: each takes its own path below the endpoint.
-///
-/// # Errors
-///
-/// A setting cannot be used.
-pub fn telemetry(otlp: impl Fn() -> Otlp) -> Result<Telemetry, BoxError> {
-    let telemetry = Telemetry::builder()
+pub fn telemetry(otlp: impl Fn() -> Otlp) -> TelemetryBuilder {
+    Telemetry::builder()
         .with_service_name("shop")
         .with_otlp(otlp())
         .with_metrics(MetricSettings::new().with_otlp(otlp()))
         .with_logs(LogSettings::new().with_otlp(otlp()))
-        .build()?;
-    Ok(telemetry)
 }
 
 /// What the program logs goes along, with the ids of the span that is current. It can be beside a
@@ -105,10 +103,11 @@ async fn main() -> Result<(), BoxError> {
     let taker_ends = tokio::spawn(serve(taking, arrived.app(), stopped_taking));
 
     let elsewhere = env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some();
-    let telemetry = telemetry(|| match elsewhere {
+    let otlp = || match elsewhere {
         true => Otlp::new(),
         false => Otlp::new().with_endpoint(&taker),
-    })?;
+    };
+    let telemetry = telemetry(otlp).with_console(ConsoleExporter::stdout()).build()?;
     // It is the program's to decide that this is global.
     tracing::subscriber::set_global_default(subscriber(&telemetry))?;
 

@@ -21,7 +21,8 @@ mod example;
 #[tokio::test]
 async fn all_three_of_a_request_arrive_and_lead_to_one_another() {
     let collector = Collector::start([]);
-    let telemetry = example::telemetry(|| Otlp::new().with_endpoint(collector.url())).unwrap();
+    let telemetry = example::telemetry(|| Otlp::new().with_endpoint(collector.url()));
+    let telemetry = telemetry.build().unwrap();
     // The runtime has this thread alone, so it is theirs who serve, too.
     let subscribed = tracing::subscriber::set_default(example::subscriber(&telemetry));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
