@@ -98,7 +98,7 @@ impl<T> Late<T> {
         let second = now.saturating_duration_since(self.since).as_secs() + 1;
         let known = self.made.load();
         if let Some(known) = known.as_ref()
-            && self.looked.load(Relaxed) == second
+            && self.looked.load(Relaxed) >= second
         {
             return Arc::clone(&known.made);
         }
@@ -148,6 +148,21 @@ mod tests {
         assert_eq!(at(1000, &first, 3), 1);
         assert_eq!(at(2000, &second, 4), 4);
         assert_eq!(at(3000, &second, 5), 4);
+    }
+
+    #[test]
+    fn a_request_that_began_earlier_is_no_reason_to_look_again() {
+        let (first, second): (Arc<Provider>, Arc<Provider>) =
+            (Arc::new(Nothing), Arc::new(Nothing));
+        let late = Late::<u8>::new();
+        let at = |after, provider: &Arc<Provider>, made| {
+            let now = late.since + Duration::from_millis(after);
+            *late.at(now, || Arc::clone(provider), |_| made)
+        };
+        assert_eq!(at(5000, &first, 1), 1);
+        assert_eq!(at(0, &second, 2), 1);
+        assert_eq!(at(5000, &second, 3), 1);
+        assert_eq!(at(6000, &second, 4), 4);
     }
 
     #[test]
