@@ -83,7 +83,6 @@ impl Beginning<'_> {
         let (started_at, clock) = self.started;
         let builder = self.builder.with_start_time(started_at);
 
-        let excepts = tracer.is_some();
         let mut request = Request { head, describe, cx: &parent_cx, description: None };
         let start = |tracer: OfRequest<'_>| {
             // A sampler or a processor of the user's may panic, which is not the request's fault.
@@ -91,18 +90,17 @@ impl Beginning<'_> {
         };
         let started = tracer.and_then(start).unwrap_or_else(|| Started::nothing(parent_cx.clone()));
         let Started { recording, fresh, .. } = started;
+        let owns_span = recording || fresh;
         let answers = fresh && propagates && !settings.response_propagation.is_none();
         let listens =
-            recording || self.instruments.is_some() || excepts && settings.exceptions.logs();
+            recording || self.instruments.is_some() || fresh && settings.exceptions.logs();
         if !listens && !answers {
             return Err(started);
         }
-        let owns_span = recording || fresh;
         let start = Start {
             cx: if owns_span { started.cx } else { keep_random(started.cx) },
             attaches: owns_span || self.attaches_parent,
             owns_span,
-            excepts,
             settings: Arc::clone(settings),
             propagates,
             started_at,

@@ -70,11 +70,10 @@ pub(crate) struct Start {
     pub(crate) cx: Context,
     /// Whether that is current while the service runs. What only measures leaves it alone.
     pub(crate) attaches: bool,
-    /// Whether its span is this exchange's own, recorded or not, and not that of a caller.
+    /// Whether its span is this exchange's own, recorded or not, and not that of a caller. With the
+    /// span come its exceptions, which are of one layer then, too.
     pub(crate) owns_span: bool,
     pub(crate) settings: Arc<Settings>,
-    /// Whether exceptions are this layer's to record.
-    pub(crate) excepts: bool,
     /// Whether the caller may be told of the span.
     pub(crate) propagates: bool,
     /// Both read at the start: the one says when, the other how long. A wall clock that is set in
@@ -156,12 +155,12 @@ impl Live {
 
     /// Whether anybody wants to know of an exception.
     pub(crate) fn excepts(&self) -> bool {
-        self.start.excepts && self.settings().exceptions.wants(self.is_recording())
+        self.start.owns_span && self.settings().exceptions.wants(self.is_recording())
     }
 
     /// Whether anybody wants to know its message.
     pub(crate) fn wants_message(&self) -> bool {
-        self.start.excepts && self.settings().exceptions.wants_message(self.is_recording())
+        self.start.owns_span && self.settings().exceptions.wants_message(self.is_recording())
     }
 
     /// Whether what is told goes anywhere: onto the span, or onto metrics.
@@ -377,10 +376,13 @@ impl Live {
         facts: Option<&'a Facts>,
         responded: bool,
     ) -> Option<Cow<'a, Exception>> {
-        if !self.start.excepts || matches!(outcome, Outcome::Status) {
+        if !self.start.owns_span || matches!(outcome, Outcome::Status) {
             return None;
         }
-        let told = facts.and_then(|facts| facts.exception(responded));
+        // What was told of an attempt before is none of a request that went on and then ended
+        // otherwise.
+        let of_service = matches!(outcome, Outcome::Failed(_)) && !responded;
+        let told = facts.and_then(|facts| facts.exception(of_service));
         told.map(Cow::Borrowed).or_else(|| Exception::of_end(outcome).map(Cow::Owned))
     }
 

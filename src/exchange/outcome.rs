@@ -90,13 +90,18 @@ fn by_status_code(status_code: StatusCode) -> Cow<'static, str> {
     status::text(status_code)
 }
 
-/// A box's name says nothing of the error that is in it.
+/// Of an error in a box, or behind another pointer, the name says nothing.
 pub(crate) fn name_of_type(name: &'static str) -> &'static str {
-    if name.starts_with("alloc::boxed::Box<dyn ") { OTHER } else { name }
+    const POINTERS: [&str; 3] = ["alloc::boxed::Box<", "alloc::sync::Arc<", "alloc::rc::Rc<"];
+    let name_of_target = name.trim_start_matches('&');
+    let target = POINTERS.iter().find_map(|pointer| name_of_target.strip_prefix(pointer));
+    if target.unwrap_or(name_of_target).starts_with("dyn ") { OTHER } else { name }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{any::type_name, error::Error};
+
     use super::*;
 
     #[test]
@@ -153,7 +158,15 @@ mod tests {
     #[test]
     fn an_error_is_named_by_its_type_and_a_box_is_no_name() {
         assert_eq!(Outcome::error::<std::fmt::Error>(), Outcome::Failed("core::fmt::Error".into()));
-        type Boxed = Box<dyn std::error::Error + Send + Sync>;
+        type Boxed = Box<dyn Error + Send + Sync>;
         assert_eq!(Outcome::error::<Boxed>(), Outcome::Failed("_OTHER".into()));
+        for pointer in [
+            type_name::<std::sync::Arc<dyn Error>>(),
+            type_name::<&dyn Error>(),
+            type_name::<dyn Error + Send>(),
+        ] {
+            assert_eq!(name_of_type(pointer), "_OTHER", "{pointer}");
+        }
+        assert_ne!(name_of_type(type_name::<Box<std::fmt::Error>>()), "_OTHER");
     }
 }

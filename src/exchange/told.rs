@@ -81,9 +81,9 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// What the request has failed with, with a response or without one.
-    pub(crate) fn exception(&self, responded: bool) -> Option<&Exception> {
-        let service_exception = self.service_exception.as_ref().filter(|_| !responded);
+    /// What the request has failed with; `of_service` says that it was the service's error.
+    pub(crate) fn exception(&self, of_service: bool) -> Option<&Exception> {
+        let service_exception = self.service_exception.as_ref().filter(|_| of_service);
         self.exception.as_ref().or(service_exception)
     }
 

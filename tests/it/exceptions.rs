@@ -15,6 +15,7 @@ use http_body_util::BodyExt;
 use opentelemetry::{
     Value,
     logs::{AnyValue, Severity},
+    trace::noop::NoopTracerProvider,
 };
 use opentelemetry_sdk::{
     logs::{InMemoryLogExporter, SdkLoggerProvider},
@@ -345,6 +346,68 @@ fn an_error_that_was_made_good_is_no_exception() {
         }
     });
     serve!(layer, caught);
+    assert_eq!(logs.said(), []);
+}
+
+#[test]
+fn an_attempt_that_had_failed_is_no_exception_of_a_request_that_then_ends_otherwise() {
+    let (recorder, logs) = (Recorder::new(), Logs::new());
+    let layer = recorder.layer().with_logger_provider(&logs.provider);
+    let attempt = ErrorTypeLayer::new().layer(service_fn(fails));
+    let tries_again = |then: fn()| {
+        let attempt = attempt.clone();
+        service_fn(move |request: Request<()>| {
+            let attempt = attempt.clone();
+            async move {
+                attempt.oneshot(request).await.unwrap_err();
+                then();
+                std::future::pending::<Result<Response<String>, Infallible>>().await
+            }
+        })
+    };
+    // The caller goes away while it is tried again.
+    let mut called =
+        tokio_test::task::spawn(layer.layer(tries_again(|| {})).oneshot(Request::new(())));
+    assert!(called.poll().is_pending());
+    drop(called);
+    assert_eq!(logs.said(), []);
+
+    serve!(layer, tries_again(|| panic!("the service panics, as it was told to")));
+    let said: Vec<_> = logs.said().into_iter().map(|said| said.attributes).collect();
+    assert_eq!(said, [typed("panic")]);
+}
+
+#[test]
+fn an_error_whose_type_nobody_knows_has_none_to_name() {
+    let (recorder, logs) = (Recorder::new(), Logs::new());
+    let layer = recorder.layer().with_logger_provider(&logs.provider).with_exception_messages();
+    let gives_up = |record: fn(ServerSpan, Box<dyn Error + Send + Sync>)| {
+        service_fn(move |request: Request<()>| async move {
+            record(ServerSpan::of(request.extensions()), OutOfStock.into());
+            Response::builder().status(500).body(String::new())
+        })
+    };
+    serve!(layer, gives_up(|span, error| span.record_exception(error.as_ref())));
+    serve!(layer, gives_up(|span, error| span.record_exception(&error.as_ref())));
+    serve!(layer, gives_up(|span, error| span.record_exception(error.as_ref() as &dyn Error)));
+    let said: Vec<_> = logs.said().into_iter().map(|said| said.attributes).collect();
+    assert_eq!(said, vec![with_message("_OTHER", "no item 42"); 3]);
+}
+
+#[test]
+fn without_a_span_there_is_no_exception_however_many_layers_there_are() {
+    let (recorder, logs) = (Recorder::of_spans_alone(), Logs::new());
+    let noop = NoopTracerProvider::new();
+    let layer = || {
+        let layer = recorder.layer().with_logger_provider(&logs.provider);
+        layer.with_tracer_provider(&noop)
+    };
+    serve!(layer(), ServiceBuilder::new().layer(layer()).service_fn(fails));
+    let client = || {
+        let layer = recorder.client_layer().with_logger_provider(&logs.provider);
+        layer.with_tracer_provider(&noop)
+    };
+    serve!(client(), ServiceBuilder::new().layer(client()).service_fn(fails));
     assert_eq!(logs.said(), []);
 }
 
