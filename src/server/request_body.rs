@@ -19,7 +19,8 @@ use crate::server::ServerSpan;
 ///
 /// It is a layer of its own since it changes the type of the body that the service is given, to
 /// [`RequestBody`]; an axum router takes any. What passes through is otherwise unchanged. If the
-/// request is not recorded, nothing is counted. Default: without this layer, there is no such size.
+/// request is neither recorded nor measured, nothing is counted. Default: without this layer, there is
+/// no such size.
 ///
 /// ```
 /// use axum::{Router, routing::post};
@@ -94,9 +95,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let span = request.extensions().get::<ServerSpan>().cloned().unwrap_or_default();
-        // Of two such layers one counts.
-        let span = if span.count_request() { span } else { ServerSpan::default() };
-        self.inner.call(request.map(|inner| RequestBody { inner, span }))
+        // Of two such layers each counts for those that are inside of the other.
+        let counts_for = span.count_request();
+        let span = if counts_for > 0 { span } else { ServerSpan::default() };
+        self.inner.call(request.map(|inner| RequestBody { inner, span, counts_for }))
     }
 }
 
@@ -107,6 +109,7 @@ pin_project! {
         #[pin]
         inner: B,
         span: ServerSpan,
+        counts_for: usize,
     }
 }
 
@@ -123,7 +126,8 @@ impl<B: Body> Body for RequestBody<B> {
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
-            this.span.request_data(u64::try_from(data.remaining()).unwrap_or(u64::MAX));
+            let length = u64::try_from(data.remaining()).unwrap_or(u64::MAX);
+            this.span.request_data(*this.counts_for, length);
         }
         Poll::Ready(frame)
     }

@@ -20,9 +20,10 @@ use crate::{
 /// kind of error it ended in.
 ///
 /// A [`TraceLayer`](crate::TraceLayer) leaves it among the request's extensions, where
-/// [`of`](Self::of) finds it. With the feature `axum` a handler can take it as an argument. If the
-/// request is not recorded, either gives one all the same, and what that is told goes nowhere. All
-/// else (attributes, events) is set on the current span through OpenTelemetry's API.
+/// [`of`](Self::of) finds it. With the feature `axum` a handler can take it as an argument. What it is
+/// told of route and error goes onto [metrics](crate::Metrics), too, and onto these alone if the request
+/// is only measured. If it is not even that, either gives one all the same, and what that is told goes
+/// nowhere. All else (attributes, events) is set on the current span through OpenTelemetry's API.
 ///
 /// ```
 /// use axum::{Router, extract::Path, http::StatusCode, routing::get};
@@ -79,8 +80,10 @@ impl ServerSpan {
         extensions.get::<Self>().cloned().unwrap_or_default()
     }
 
-    /// Whether what it is told goes anywhere: the span records and has not ended. To be asked
-    /// before something that is costly to find out.
+    /// Whether there is a span that records and has not ended. To be asked before something that is
+    /// costly to find out and only of use on a span, such as its [name](Self::set_name): route and kind
+    /// of error go onto [metrics](crate::Metrics) of requests that are not recorded, too, and
+    /// [exceptions](crate::Exceptions) into logs.
     ///
     /// ```
     /// use http::{Request, Response};
@@ -300,14 +303,16 @@ impl ServerSpan {
         self.exchanges().any(Live::is_measured)
     }
 
-    /// From here on the bytes of the request's body are counted. Whether nobody else does it.
-    pub(super) fn count_request(&self) -> bool {
-        let counting = self.listening().filter(|live| live.told.count_request());
-        counting.count() > 0
+    /// From here on the bytes of the request's body are counted. Of how many exchanges, from the inside
+    /// out, nobody else counts them.
+    pub(super) fn count_request(&self) -> usize {
+        let counting = self.exchanges().take_while(|live| live.told.count_request());
+        if self.listens() { counting.count() } else { 0 }
     }
 
-    pub(super) fn request_data(&self, length: u64) {
-        self.exchanges().for_each(|live| live.told.request_data(length));
+    /// Another `length` bytes were read, for so many exchanges.
+    pub(super) fn request_data(&self, exchanges: usize, length: u64) {
+        self.exchanges().take(exchanges).for_each(|live| live.told.request_data(length));
     }
 }
 

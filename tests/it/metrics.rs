@@ -603,6 +603,27 @@ fn the_size_of_a_request_is_what_was_read_of_it_before_what_it_says() {
 }
 
 #[test]
+fn each_byte_of_a_request_is_counted_once_for_each_layer() {
+    let (outer, inner) = (Meters::default(), Recorder::of_spans_alone());
+    let metrics = Metrics::new().with_request_body_size();
+    let service = ServiceBuilder::new()
+        .layer(MetricsLayer::new().with_meter_provider(&outer).with_metrics(metrics))
+        .layer(RequestBodySizeLayer::new())
+        .layer(inner.layer())
+        .layer(RequestBodySizeLayer::new())
+        .layer(RequestBodySizeLayer::new())
+        .service_fn(async |request: Request<_>| {
+            BodyExt::collect(request.into_body()).await?;
+            Ok::<_, Infallible>(Response::new(String::new()))
+        });
+    tokio_test::block_on(service.oneshot(Request::new(Full::<Bytes>::from("seven b")))).unwrap();
+    assert_eq!(outer.one(REQUEST_SIZE).value, 7.0);
+    let span = inner.span();
+    let size = span.attributes.iter().find(|one| one.key.as_str() == "http.request.body.size");
+    assert_eq!(size.unwrap().value, 7.into());
+}
+
+#[test]
 fn a_response_whose_body_is_not_waited_for_is_as_large_as_it_says() {
     let meters = Meters::default();
     let layer = MetricsLayer::new()
