@@ -20,6 +20,7 @@ use crate::{
         },
         outcome::Side,
         recorded::Recorded,
+        response::content_length,
         told::{Route, RouteSource},
     },
     intern,
@@ -155,12 +156,11 @@ impl<R: OutgoingRequest> Describe for Description<'_, '_, R> {
     }
 
     fn measure(&self, instruments: Arc<Instruments>) -> Measured {
-        let (headers, convention) = (self.seen.request.headers(), self.kind.convention());
         Measured::new(
             instruments,
             || self.seen.head(),
-            headers,
-            convention,
+            || content_length(self.seen.request.headers()).or_else(|| self.seen.request.length()),
+            self.kind.convention(),
             |metrics| {
                 let scheme = || intern::shared(self.seen.scheme(self.config.origin()));
                 Facts {

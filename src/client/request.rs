@@ -89,6 +89,8 @@ mod sealed {
         /// If they can be seen.
         fn swap_extensions(&mut self, other: &mut Extensions);
         fn target(&self) -> Target<'_>;
+        /// How long the body is, if its type says it.
+        fn length(&self) -> Option<u64>;
     }
 
     /// Where to, as the request's own type says it.
@@ -128,6 +130,10 @@ mod sealed {
         fn target(&self) -> Target<'_> {
             Target::Uri(self.uri())
         }
+
+        fn length(&self) -> Option<u64> {
+            None
+        }
     }
 
     #[cfg(feature = "reqwest")]
@@ -159,6 +165,10 @@ mod sealed {
 
         fn target(&self) -> Target<'_> {
             Target::Url(self.url())
+        }
+
+        fn length(&self) -> Option<u64> {
+            http_body::Body::size_hint(self.body()?).exact()
         }
     }
 }

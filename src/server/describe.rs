@@ -23,6 +23,7 @@ use crate::{
         },
         outcome::Side,
         recorded::Recorded,
+        response::content_length,
         told::{Route, RouteSource},
     },
     head::RequestHead,
@@ -226,7 +227,7 @@ impl Describe for Description<'_> {
         Measured::new(
             instruments,
             || *self.head,
-            headers,
+            || content_length(headers),
             convention,
             |metrics| {
                 let agent = metrics.wants_synthetic_type().then(|| headers.get(header::USER_AGENT));

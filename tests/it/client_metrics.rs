@@ -141,6 +141,23 @@ fn a_request_of_reqwests_is_measured_like_any_other() {
 }
 
 #[test]
+fn a_request_of_reqwests_is_as_large_as_its_body_before_anybody_has_written_that() {
+    let sizes_of = |request: reqwest::Request| -> Vec<f64> {
+        let meters = Meters::default();
+        let metrics = Metrics::new().with_request_body_size();
+        let layer = ClientTraceLayer::new().with_metrics(metrics).with_meter_provider(&meters);
+        reqwest_exchange(&layer, request, answer());
+        meters.of(REQUEST_SIZE).iter().map(|one| one.value).collect()
+    };
+    let client = reqwest::Client::new();
+    let post = || client.post("http://inventory:3000/items");
+    assert_eq!(sizes_of(post().body("seven b").build().unwrap()), [7.0]);
+    assert_eq!(sizes_of(post().build().unwrap()), [] as [f64; 0]);
+    let said = post().body("seven b").header(header::CONTENT_LENGTH, "8").build().unwrap();
+    assert_eq!(sizes_of(said), [8.0]);
+}
+
+#[test]
 fn scheme_and_template_can_be_asked_for_and_hosts_be_bounded() {
     let metrics = Metrics::new().with_url_scheme().with_url_template();
     let expected = with(with(plain(), "url.scheme", "http"), "url.template", "/items/{id}");

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use http::{HeaderMap, Version};
+use http::Version;
 use opentelemetry::{KeyValue, StringValue};
 
 use crate::{
@@ -23,7 +23,6 @@ use crate::{
         kind::Kind,
         metrics::{instruments::Instruments, list::List, settings::Metrics},
         outcome::Side,
-        response::content_length,
     },
     head::{RequestHead, ResponseHead},
     intern,
@@ -39,7 +38,7 @@ use crate::{
 pub(crate) struct Measured {
     instruments: Arc<Instruments>,
     facts: Facts,
-    /// What `Content-Length` says of the request.
+    /// How long the request's body is said to be.
     request_length: Option<u64>,
     /// An index into [`VERSIONS`].
     version: AtomicU8,
@@ -70,7 +69,7 @@ impl Measured {
     pub(crate) fn new<'a>(
         instruments: Arc<Instruments>,
         head: impl FnOnce() -> RequestHead<'a>,
-        headers: &HeaderMap,
+        length: impl FnOnce() -> Option<u64>,
         convention: Convention,
         facts: impl FnOnce(&Metrics) -> Facts,
     ) -> Self {
@@ -84,7 +83,7 @@ impl Measured {
             }
         }
         Self {
-            request_length: instruments.request_size.as_ref().and_then(|_| content_length(headers)),
+            request_length: instruments.request_size.as_ref().and_then(|_| length()),
             version: AtomicU8::new(facts.version.map_or(0, index)),
             is_stream: AtomicBool::new(false),
             facts,

@@ -101,8 +101,11 @@ impl Metrics {
     /// client. Default: it does not.
     ///
     /// On a server it is what was read, if a
-    /// [`RequestBodySizeLayer`](crate::server::RequestBodySizeLayer) counts that; else, and on a client,
-    /// what `Content-Length` says. Of a request that says nothing, nothing is recorded.
+    /// [`RequestBodySizeLayer`](crate::server::RequestBodySizeLayer) counts that; else it is what
+    /// `Content-Length` says, which a stranger can make up. On a client it is what `Content-Length` says, or
+    /// else a `reqwest::Request`'s body; hyper's clients write that header themselves, further in, so of
+    /// their requests it is known if the caller has set it. Of a request that says nothing, nothing is
+    /// recorded.
     ///
     /// [size]: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestbodysize
     pub fn with_request_body_size(mut self) -> Self {
