@@ -23,7 +23,7 @@ use crate::{
         grpc::call::Call,
         hooks::Ended,
         kind::Kind,
-        metrics::measured::{Measured, Sizes},
+        metrics::measured::{Measured, Sizes, believed},
         outcome::{Outcome, Side},
         recorded::Recorded,
         settings::Settings,
@@ -389,9 +389,7 @@ impl Live {
     /// How large the response's body is, as far as that is known when it ends so.
     fn response_size(&self, outcome: &Outcome) -> Option<u64> {
         match outcome {
-            Outcome::Answered => {
-                Some(self.length.load(Relaxed)).filter(|length| *length != UNKNOWN)
-            }
+            Outcome::Answered => believed(self.length.load(Relaxed)),
             _ => Some(self.sent.load(Relaxed)),
         }
     }

@@ -4,13 +4,22 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     future::{pending, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
+    },
 };
 
 use axum::{Router, routing::get};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Full};
-use opentelemetry::Value;
+use opentelemetry::{
+    InstrumentationScope, KeyValue, Value,
+    metrics::{
+        InstrumentBuilder, InstrumentProvider, Meter, MeterProvider, SyncInstrument, UpDownCounter,
+    },
+};
 use opentelemetry_sdk::metrics::{
     InMemoryMetricExporter, SdkMeterProvider,
     data::{AggregatedMetrics, MetricData, SumDataPoint},
@@ -603,6 +612,70 @@ fn the_size_of_a_request_is_what_was_read_of_it_before_what_it_says() {
 }
 
 #[test]
+fn a_length_that_cannot_be_is_no_size() {
+    let exporter = InMemoryMetricExporter::default();
+    let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+    let metrics = Metrics::new().with_request_body_size().with_response_body_size();
+    let layer = MetricsLayer::new().with_meter_provider(&provider).with_metrics(metrics);
+    for length in ["18446744073709551613", "18446744073709551615", "1099511627777", "11"] {
+        let (mut request, mut answer) = (request(), response("an item"));
+        request.headers_mut().insert(header::CONTENT_LENGTH, length.parse().unwrap());
+        answer.headers_mut().insert(header::CONTENT_LENGTH, length.parse().unwrap());
+        answer.extensions_mut().insert(SpanEnd::Head);
+        exchange(&layer, request, answer);
+    }
+    provider.force_flush().unwrap();
+    let collected = exporter.get_finished_metrics().unwrap();
+    for name in [REQUEST_SIZE, RESPONSE_SIZE] {
+        let scope = collected[0].scope_metrics().next().unwrap();
+        let metric = scope.metrics().find(|metric| metric.name() == name).unwrap();
+        let AggregatedMetrics::U64(MetricData::Histogram(histogram)) = metric.data() else {
+            panic!("{metric:?}")
+        };
+        let point = histogram.data_points().next().unwrap();
+        assert_eq!((point.count(), point.sum()), (1, 11), "{name}");
+    }
+}
+
+#[test]
+fn what_was_not_added_is_not_taken_away() {
+    /// A counter whose first measurement panics.
+    #[derive(Clone, Default)]
+    struct Panics(Arc<AtomicI64>, Arc<AtomicBool>);
+
+    impl SyncInstrument<i64> for Panics {
+        fn measure(&self, value: i64, _: &[KeyValue]) {
+            assert!(self.1.swap(true, Relaxed), "the instrument panics, as it was told to");
+            self.0.fetch_add(value, Relaxed);
+        }
+    }
+
+    impl InstrumentProvider for Panics {
+        fn i64_up_down_counter(
+            &self,
+            _: InstrumentBuilder<'_, UpDownCounter<i64>>,
+        ) -> UpDownCounter<i64> {
+            UpDownCounter::new(Arc::new(self.clone()))
+        }
+    }
+
+    impl MeterProvider for Panics {
+        fn meter_with_scope(&self, _: InstrumentationScope) -> Meter {
+            Meter::new(Arc::new(self.clone()))
+        }
+    }
+
+    let panics = Panics::default();
+    let layer = MetricsLayer::new()
+        .with_meter_provider(&panics)
+        .with_metrics(Metrics::new().with_active_requests());
+    for _ in 0..2 {
+        exchange(&layer, request(), response(""));
+        assert_eq!(panics.0.load(Relaxed), 0);
+    }
+}
+
+#[test]
 fn each_byte_of_a_request_is_counted_once_for_each_layer() {
     let (outer, inner) = (Meters::default(), Recorder::of_spans_alone());
     let metrics = Metrics::new().with_request_body_size();
@@ -650,7 +723,7 @@ fn a_response_whose_body_is_not_waited_for_is_as_large_as_it_says() {
 
 #[test]
 fn the_context_is_left_alone_where_there_is_nothing_but_metrics() {
-    use opentelemetry::{Context, KeyValue, baggage::BaggageExt};
+    use opentelemetry::{Context, baggage::BaggageExt};
 
     let layer = MetricsLayer::new().with_meter_provider(&Meters::default());
     let service = layer.layer(service_fn(|_: Request<()>| async {

@@ -43,6 +43,8 @@ pub(crate) struct Measured {
     /// An index into [`VERSIONS`].
     version: AtomicU8,
     is_stream: AtomicBool,
+    /// Whether there is a `+1` to be taken away again.
+    counted: AtomicBool,
     /// What the user's hooks have said of the request.
     custom: Vec<KeyValue>,
 }
@@ -83,9 +85,13 @@ impl Measured {
             }
         }
         Self {
-            request_length: instruments.request_size.as_ref().and_then(|_| length()),
+            request_length: instruments
+                .request_size
+                .as_ref()
+                .and_then(|_| length().and_then(believed)),
             version: AtomicU8::new(facts.version.map_or(0, index)),
             is_stream: AtomicBool::new(false),
+            counted: AtomicBool::new(false),
             facts,
             custom,
             instruments,
@@ -94,7 +100,7 @@ impl Measured {
 
     /// The `+1`. Its `-1` is in [`end`](Self::end).
     pub(crate) fn begin(&self, request: &Kind) {
-        self.count(request, 1);
+        self.counted.store(self.count(request, 1), Relaxed);
     }
 
     /// The response's head is there.
@@ -121,7 +127,9 @@ impl Measured {
         legacy_grpc_names: Option<LegacyNames>,
         sizes: &Sizes,
     ) {
-        self.count(request, -1);
+        if self.counted.load(Relaxed) {
+            self.count(request, -1);
+        }
         match request {
             Kind::Http(request) => self.end_request(request, ended, ending, sizes),
             Kind::Grpc(call) => self.end_call(call, ended, ending, legacy_grpc_names),
@@ -212,15 +220,17 @@ impl Measured {
         });
     }
 
-    /// Adds to the requests that are under way.
-    fn count(&self, request: &Kind, change: i64) {
-        if let (Kind::Http(request), Some(counter)) = (request, &self.instruments.active_requests) {
-            let mut list = self.request(request);
-            if self.side() == Side::Client {
-                list.extend(keys::URL_TEMPLATE, request.pattern());
-            }
-            measure(&list, &[], |attributes| counter.add(change, attributes));
+    /// Adds to the requests that are under way. Whether that was done.
+    fn count(&self, request: &Kind, change: i64) -> bool {
+        let (Kind::Http(request), Some(counter)) = (request, &self.instruments.active_requests)
+        else {
+            return false;
+        };
+        let mut list = self.request(request);
+        if self.side() == Side::Client {
+            list.extend(keys::URL_TEMPLATE, request.pattern());
         }
+        measure(&list, &[], |attributes| counter.add(change, attributes))
     }
 
     /// What is known of the request from the start on.
@@ -258,15 +268,23 @@ impl Measured {
 }
 
 /// Measures with a layer's attributes and the user's. An instrument of the user's may panic, which
-/// is not the request's fault.
-fn measure(list: &List, custom: &[KeyValue], record: impl FnOnce(&[KeyValue])) {
-    contained(|| {
+/// is not the request's fault. Whether it did not.
+fn measure(list: &List, custom: &[KeyValue], record: impl FnOnce(&[KeyValue])) -> bool {
+    let measured = contained(|| {
         if custom.is_empty() {
             record(list.as_slice());
         } else {
             record(&[list.as_slice(), custom].concat());
         }
     });
+    measured.is_some()
+}
+
+/// A length that a header claims, if that can be. A stranger claims it for nothing, and of two that come
+/// near the largest number there is, the SDK can make no sum any more.
+pub(crate) fn believed(length: u64) -> Option<u64> {
+    const TEBIBYTE: u64 = 1 << 40;
+    Some(length).filter(|length| *length <= TEBIBYTE)
 }
 
 fn error_type(ending: &Ending<'_>) -> Option<StringValue> {

@@ -102,7 +102,8 @@ impl Metrics {
     ///
     /// On a server it is what was read, if a
     /// [`RequestBodySizeLayer`](crate::server::RequestBodySizeLayer) counts that; else it is what
-    /// `Content-Length` says, which a stranger can make up. On a client it is what `Content-Length` says, or
+    /// `Content-Length` says, which a stranger can make up; what claims to be larger than a tebibyte is not
+    /// believed. On a client it is what `Content-Length` says, or
     /// else a `reqwest::Request`'s body; hyper's clients write that header themselves, further in, so of
     /// their requests it is known if the caller has set it. Of a request that says nothing, nothing is
     /// recorded.
