@@ -8,43 +8,60 @@
 //! gets that collector, rotel, and runs this with the path of its program and that of the example
 //! `collector`. `cargo test` runs none of it, since it needs something that may not be there.
 //!
-//! Settings are those of `examples/collector/program.env`, but for the endpoint, the protocol and
-//! the compression.
+//! Settings are those of `examples/collector/program.env`, but for the endpoint, the protocol, the
+//! compression and the batches.
 
 #![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 use std::{
-    collections::BTreeMap, env, path::PathBuf, process::Command, sync::mpsc::Receiver,
-    time::Duration,
+    collections::BTreeMap,
+    env,
+    path::PathBuf,
+    time::{Duration, SystemTime},
 };
 
 use opentelemetry_proto::{
-    tonic::{collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value::Value},
-    transform::trace::tonic::group_spans_by_resource_and_scope,
+    tonic::collector::{
+        metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
+    },
+    transform::{
+        common::tonic::ResourceAttributesWithSchema,
+        trace::tonic::group_spans_by_resource_and_scope,
+    },
 };
-use opentelemetry_sdk::trace::InMemorySpanExporter;
-use prost::Message;
-use tower_telemetry::{Telemetry, sdk::export::Otlp};
+use opentelemetry_sdk::{
+    logs::InMemoryLogExporter,
+    metrics::{InMemoryMetricExporter, InMemoryMetricExporterBuilder, Temporality},
+    trace::InMemorySpanExporter,
+};
+use tower_telemetry::{
+    Telemetry,
+    sdk::{export::Otlp, logs::LogSettings, metrics::MetricSettings},
+};
 
+mod example;
+mod logs;
+mod metrics;
 mod receiver;
 mod rotel;
 mod same;
 mod spans;
+mod values;
 
-use crate::rotel::Rotel;
+use crate::{receiver::Arrivals, rotel::Rotel, same::assert_same};
 
 /// How long anything may take here. Only what has gone wrong takes that long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Each protocol, and each compression that rotel knows. What it sends is protobuf over HTTP,
-/// whatever it got.
-const WAYS: [(&str, &str); 6] = [
-    ("http/protobuf", "none"),
-    ("http/protobuf", "gzip"),
-    ("http/json", "none"),
-    ("http/json", "gzip"),
-    ("grpc", "none"),
-    ("grpc", "gzip"),
+/// whatever it got. And each temporality of metrics with each protocol.
+const WAYS: [(&str, &str, Temporality); 6] = [
+    ("http/protobuf", "none", Temporality::Cumulative),
+    ("http/protobuf", "gzip", Temporality::Delta),
+    ("http/json", "none", Temporality::Cumulative),
+    ("http/json", "gzip", Temporality::Delta),
+    ("grpc", "none", Temporality::Cumulative),
+    ("grpc", "gzip", Temporality::Delta),
 ];
 
 fn main() {
@@ -54,81 +71,98 @@ fn main() {
     };
     let (receives_at, arrivals) = receiver::start();
     let rotel = Rotel::start(&agent, receives_at);
-    for (protocol, compression) in WAYS {
-        let sent = send(protocol, compression, &rotel);
-        spans::assert_that_nothing_is_missing(&sent);
-        let arrived = arrivals.recv_timeout(PATIENCE).unwrap();
-        same::assert_same(&sent, &arrived);
-        let scopes = sent.resource_spans.iter().flat_map(|of| &of.scope_spans);
-        let spans = scopes.map(|of| of.spans.len()).sum::<usize>();
-        let length = arrived.len();
-        println!("{protocol}, {compression}: {spans} spans, {length} bytes, all the same");
+    for (protocol, compression, temporality) in WAYS {
+        let mut variables = program_env(protocol, &rotel);
+        for (name, value) in [
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", compression),
+            // All at once, when it is asked for.
+            ("OTEL_BSP_SCHEDULE_DELAY", "3600000"),
+            ("OTEL_BLRP_SCHEDULE_DELAY", "3600000"),
+        ] {
+            variables.insert(name.to_owned(), value.to_owned());
+        }
+        let sent = send(variables, temporality, &arrivals);
+        println!("{protocol}, {compression}: {sent}");
     }
-    let (traces, spans) = run(&example, &rotel, &arrivals);
-    println!("the example: {traces} traces, {spans} spans, all there");
+    println!("the example: {}, all there", example::run(&example, &rotel, &arrivals));
 }
 
-/// Sends one of everything through rotel. Gives the message that this was, as OpenTelemetry's own
-/// crates make it of what the exporter was handed.
-fn send(protocol: &str, compression: &str, rotel: &Rotel) -> ExportTraceServiceRequest {
-    let exporter = InMemorySpanExporter::default();
-    let compression = [("OTEL_EXPORTER_OTLP_COMPRESSION".to_owned(), compression.to_owned())];
-    let variables = program_env(protocol, rotel).into_iter().chain(compression);
+/// Sends one of everything through rotel, and compares what arrives with the message that this was,
+/// as OpenTelemetry's own crates make it of what exporters beside ours were handed. Gives how much
+/// it was.
+fn send(
+    variables: BTreeMap<String, String>,
+    temporality: Temporality,
+    arrivals: &Arrivals,
+) -> String {
+    let began = nanos();
+    let is_json = variables["OTEL_EXPORTER_OTLP_PROTOCOL"] == "http/json";
+    let expected = |request| if is_json { metrics::as_rotel_reads_json(request) } else { request };
+    let spans = InMemorySpanExporter::default();
+    let metrics = InMemoryMetricExporterBuilder::new().with_temporality(temporality).build();
+    let logs = InMemoryLogExporter::default();
     let telemetry = Telemetry::builder()
-        .with_environment(variables.chain(spans::limits()))
+        .with_environment(variables.into_iter().chain(spans::limits()).chain(logs::limits()))
         .with_otlp(Otlp::new())
-        .with_span_exporter(exporter.clone())
+        .with_span_exporter(spans.clone())
+        .with_metrics(
+            MetricSettings::new()
+                .with_otlp(Otlp::new())
+                .with_exporter(metrics.clone())
+                .with_temporality(temporality)
+                .with_view(metrics::view)
+                // Each is of another moment, and would differ.
+                .without_self_metrics(),
+        )
+        .with_logs(LogSettings::new().with_otlp(Otlp::new()).with_exporter(logs.clone()))
         .build()
         .unwrap();
     assert!(telemetry.warnings().is_empty(), "{:?}", telemetry.warnings());
     spans::make(&telemetry);
+    metrics::make(&telemetry);
+    logs::make(&telemetry);
     // Nothing was lost, as far as rotel has answered.
     telemetry.force_flush(PATIENCE).unwrap();
-    let spans = exporter.get_finished_spans().unwrap();
-    let resource = telemetry.resource().into();
-    telemetry.shutdown(PATIENCE).unwrap();
-    let health = telemetry.health();
-    assert_eq!((health.lost(), health.in_flight()), (0, 0), "{health}");
-    ExportTraceServiceRequest {
+
+    let resource: ResourceAttributesWithSchema = telemetry.resource().into();
+    let spans = spans.get_finished_spans().unwrap();
+    let sent = ExportTraceServiceRequest {
         resource_spans: group_spans_by_resource_and_scope(spans, &resource),
-    }
+    };
+    spans::assert_that_nothing_is_missing(&sent);
+    assert_same(&sent, &arrivals.traces());
+    let scopes = sent.resource_spans.iter().flat_map(|of| &of.scope_spans);
+    let spans: usize = scopes.map(|of| of.spans.len()).sum();
+
+    let sent = logs::message(&logs, &resource);
+    logs::assert_that_nothing_is_missing(&sent);
+    assert_same(&sent, &arrivals.logs());
+    let records = logs::records(&sent);
+
+    let settled = |request| metrics::settled(request, &(began..=nanos()));
+    let sent = last(&metrics);
+    metrics::assert_that_nothing_is_missing(&sent, temporality);
+    let points = metrics::points(&sent);
+    assert_same(&settled(expected(sent)), &settled(arrivals.metrics()));
+    // The last collection, which of delta metrics has less.
+    telemetry.shutdown(PATIENCE).unwrap();
+    assert_same(&settled(expected(last(&metrics))), &settled(arrivals.metrics()));
+
+    let health = telemetry.health();
+    let lost = (health.lost(), health.lost_log_records(), health.in_flight());
+    assert_eq!(lost, (0, 0, 0), "{health}");
+    let all = if is_json { "the same, as far as rotel reads JSON" } else { "all the same" };
+    format!("{spans} spans, {points} points of metrics, {records} log records: {all}")
 }
 
-/// Runs the example, and waits until each trace that it has printed has come through rotel. Gives
-/// how many, and of how many spans.
-fn run(example: &PathBuf, rotel: &Rotel, arrivals: &Receiver<Vec<u8>>) -> (usize, usize) {
-    let variables = program_env("http/protobuf", rotel);
-    let output = Command::new(example).env_clear().envs(&variables).output().unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{printed}");
-    assert!(printed.contains(&format!("OTLP to {}/v1/traces", rotel.http())), "{printed}");
+/// The collection that was exported last.
+fn last(exporter: &InMemoryMetricExporter) -> ExportMetricsServiceRequest {
+    (&exporter.get_finished_metrics().unwrap().pop().unwrap()).into()
+}
 
-    // `trace 2559adfc71f78e1869ee7a9b56a3e005  3 spans  1.35 ms`
-    let traces: BTreeMap<String, usize> = printed
-        .lines()
-        .filter_map(|line| line.strip_prefix("trace ")?.split_once("  "))
-        .map(|(id, rest)| (id.to_owned(), rest.split_once(' ').unwrap().0.parse().unwrap()))
-        .collect();
-    let spans = traces.values().sum();
-    assert!(spans > traces.len(), "{printed}");
-
-    let mut arrived = BTreeMap::<String, usize>::new();
-    while arrived.values().sum::<usize>() < spans {
-        let request = arrivals.recv_timeout(PATIENCE).unwrap();
-        let request = ExportTraceServiceRequest::decode(&*request).unwrap();
-        for of_resource in request.resource_spans {
-            let attributes = of_resource.resource.unwrap().attributes;
-            let name = attributes.into_iter().find(|attribute| attribute.key == "service.name");
-            let name = name.and_then(|name| name.value?.value);
-            assert_eq!(name, Some(Value::StringValue(variables["OTEL_SERVICE_NAME"].clone())));
-            for span in of_resource.scope_spans.into_iter().flat_map(|of| of.spans) {
-                let id = span.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
-                *arrived.entry(id).or_default() += 1;
-            }
-        }
-    }
-    assert_eq!(arrived, traces);
-    (traces.len(), spans)
+fn nanos() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    since.as_nanos().try_into().unwrap()
 }
 
 /// The settings of `examples/collector`, for rotel in place of its collector.

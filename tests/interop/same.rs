@@ -1,22 +1,24 @@
 //! Whether two messages are the same, and if not, what differs.
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use std::fmt::Debug;
+
 use prost::Message;
 
+/// How much is shown of what comes before a difference, and after it.
+const LINES: usize = 12;
+
 /// Compares what has arrived with what was sent.
-pub(crate) fn assert_same(sent: &ExportTraceServiceRequest, arrived: &[u8]) {
-    let decoded = ExportTraceServiceRequest::decode(arrived).unwrap();
-    for (sent, arrived) in sent.resource_spans.iter().zip(&decoded.resource_spans) {
-        assert_eq!(sent.resource, arrived.resource);
-        for (sent, arrived) in sent.scope_spans.iter().zip(&arrived.scope_spans) {
-            assert_eq!(sent.scope, arrived.scope);
-            // One at a time: a message as a whole is too long to look for what differs.
-            for (sent, arrived) in sent.spans.iter().zip(&arrived.spans) {
-                assert_eq!(sent, arrived);
-            }
-        }
+pub(crate) fn assert_same<M: Debug + Message + PartialEq>(sent: &M, arrived: &M) {
+    let texts = [sent, arrived].map(|message| format!("{message:#?}"));
+    let [sent_lines, arrived_lines] = texts.each_ref().map(|text| text.lines().collect::<Vec<_>>());
+    // A message as a whole is too long to look for what differs.
+    let differ = |at: &usize| sent_lines.get(*at) != arrived_lines.get(*at);
+    if let Some(at) = (0..sent_lines.len().max(arrived_lines.len())).find(differ) {
+        let around = |lines: &[&str]| {
+            let lines = lines.iter().skip(at.saturating_sub(LINES)).take(2 * LINES);
+            lines.copied().collect::<Vec<_>>().join("\n")
+        };
+        panic!("sent:\n{}\n\narrived:\n{}", around(&sent_lines), around(&arrived_lines));
     }
-    assert_eq!(*sent, decoded);
-    // What a decoder does not know it leaves out, so a message alone does not say it all.
-    assert!(sent.encode_to_vec() == arrived, "the message is the same, its bytes are not");
+    assert!(sent == arrived, "the messages read the same, and are not");
 }

@@ -15,10 +15,11 @@ use opentelemetry::{
 };
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
-    common::v1::{KeyValue as Attribute, any_value},
     trace::v1::{SpanFlags, span::SpanKind as Kind, status::StatusCode},
 };
 use tower_telemetry::Telemetry;
+
+use crate::values;
 
 /// Few enough that something is dropped, and counted.
 pub(crate) fn limits() -> impl Iterator<Item = (String, String)> {
@@ -92,7 +93,7 @@ pub(crate) fn make(telemetry: &Telemetry) {
 }
 
 /// Of each type, also what has the largest, the smallest or no encoding.
-fn attributes() -> Vec<KeyValue> {
+pub(crate) fn attributes() -> Vec<KeyValue> {
     let strings = ["", "a", "🦀"].map(StringValue::from);
     let values: [Value; 16] = [
         true.into(),
@@ -116,7 +117,7 @@ fn attributes() -> Vec<KeyValue> {
     numbered.map(|(at, value)| KeyValue::new(format!("ž.{at}"), value)).collect()
 }
 
-fn elsewhere(number: u64) -> SpanContext {
+pub(crate) fn elsewhere(number: u64) -> SpanContext {
     let list = [("vendor", "a:b"), ("ot", "th:8;rv:ffffffffffffff")];
     SpanContext::new(
         TraceId::from(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c),
@@ -217,7 +218,9 @@ fn found(sent: &ExportTraceServiceRequest) -> BTreeSet<&'static str> {
                     note("link.dropped attributes", link.dropped_attributes_count > 0);
                     note("remote link", remote(link.flags));
                 }
-                span.attributes.iter().for_each(|attribute| note(type_of(attribute), true));
+                for attribute in &span.attributes {
+                    note(values::kind(attribute.value.as_ref()), true);
+                }
             }
         }
     }
@@ -240,26 +243,5 @@ fn code(code: StatusCode) -> &'static str {
         StatusCode::Unset => "status unset",
         StatusCode::Ok => "status ok",
         StatusCode::Error => "status error",
-    }
-}
-
-fn type_of(attribute: &Attribute) -> &'static str {
-    use any_value::Value::{ArrayValue, BoolValue, DoubleValue, IntValue, StringValue};
-
-    match attribute.value.as_ref().and_then(|value| value.value.as_ref()) {
-        Some(StringValue(_)) => "string",
-        Some(BoolValue(_)) => "bool",
-        Some(IntValue(_)) => "int",
-        Some(DoubleValue(_)) => "double",
-        Some(ArrayValue(array)) => {
-            match array.values.first().and_then(|value| value.value.as_ref()) {
-                Some(StringValue(_)) => "array of string",
-                Some(BoolValue(_)) => "array of bool",
-                Some(IntValue(_)) => "array of int",
-                Some(DoubleValue(_)) => "array of double",
-                _ => "empty array",
-            }
-        }
-        _ => "another type",
     }
 }
