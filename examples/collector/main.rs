@@ -107,7 +107,10 @@ struct Stock {
 }
 
 fn app(telemetry: &Telemetry, at: SocketAddr) -> Result<Router, BoxError> {
-    let client = ClientTraceLayer::new().with_telemetry(telemetry).layer(local_client()?);
+    let client = ClientTraceLayer::new()
+        .with_telemetry(telemetry)
+        .with_metrics(Metrics::new())
+        .layer(local_client()?);
     let app = Router::new()
         .route("/items/{id}", get(item))
         .route("/stock/{id}", get(stock))
