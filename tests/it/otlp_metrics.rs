@@ -1,14 +1,15 @@
 //! Metrics over the wire: whole requests by every protocol, and what becomes of what does not arrive.
 
 use std::{
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex, Weak, mpsc},
+    thread,
     time::{Duration, Instant},
 };
 
 use axum::http::StatusCode;
 use opentelemetry::{
     InstrumentationScope, KeyValue,
-    metrics::MeterProvider,
+    metrics::{AsyncInstrument, MeterProvider},
     trace::{Tracer, TracerProvider},
 };
 use opentelemetry_proto::tonic::{
@@ -22,9 +23,11 @@ use opentelemetry_proto::tonic::{
 use opentelemetry_sdk::{
     error::{OTelSdkError, OTelSdkResult},
     metrics::{
-        Aggregation, InMemoryMetricExporter, Instrument, Stream, Temporality,
+        Aggregation, InMemoryMetricExporter, Instrument, InstrumentKind, ManualReader, Pipeline,
+        Stream, Temporality,
         data::{self, ResourceMetrics, ScopeMetrics},
         exporter::PushMetricExporter,
+        reader::MetricReader,
     },
     trace::InMemorySpanExporter,
 };
@@ -639,4 +642,84 @@ fn what_is_in_force_is_described_without_secrets() {
         assert!(text.contains(line), "{line}\n{text}");
     }
     assert!(!text.contains("s3cret"), "{text}");
+}
+
+/// A reader that does what it likes when it is told something.
+#[derive(Debug)]
+struct Unruly {
+    reader: ManualReader,
+    registered: fn(),
+    shut_down: fn(),
+}
+
+impl Unruly {
+    fn new(registered: fn(), shut_down: fn()) -> Self {
+        Self { reader: ManualReader::builder().build(), registered, shut_down }
+    }
+}
+
+impl MetricReader for Unruly {
+    fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
+        (self.registered)();
+        self.reader.register_pipeline(pipeline);
+    }
+
+    fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
+        self.reader.collect(metrics)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        (self.shut_down)();
+        Ok(())
+    }
+
+    fn temporality(&self, _: InstrumentKind) -> Temporality {
+        panic!("no word of that")
+    }
+}
+
+#[test]
+fn a_reader_that_hangs_or_panics_does_not_hurt_who_lets_go_of_the_telemetry() {
+    let hangs: fn() = || thread::sleep(Duration::from_secs(3600));
+    let panics: fn() = || panic!("not now");
+    for (shut_down, said) in [(hangs, "not done within"), (panics, "it panicked")] {
+        let telemetry =
+            builder(MetricSettings::new().with_reader(Unruly::new(|| {}, shut_down))).build();
+        let telemetry = telemetry.unwrap();
+        // It says nothing of temporality, either.
+        count(&telemetry, 1);
+        let provider = telemetry.meter_provider().unwrap().clone();
+        let error = telemetry.shutdown(Duration::from_millis(50)).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+        let began = Instant::now();
+        drop(telemetry);
+        drop(provider);
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn a_callback_that_hangs_is_not_waited_for_after_the_shutdown() {
+    let telemetry =
+        builder(MetricSettings::new().with_exporter(InMemoryMetricExporter::default())).build();
+    let telemetry = telemetry.unwrap();
+    let meter = telemetry.meter_provider().unwrap().meter("test");
+    let hangs = |_: &dyn AsyncInstrument<u64>| thread::sleep(Duration::from_secs(3600));
+    meter.u64_observable_gauge("hangs").with_callback(hangs).build();
+    telemetry.shutdown(Duration::from_millis(50)).unwrap_err();
+    let began = Instant::now();
+    drop(telemetry);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_reader_that_panics_when_it_is_registered_is_an_error_that_names_it() {
+    let unruly = Unruly::new(|| panic!("not now"), || {});
+    let error = builder(MetricSettings::new().with_reader(unruly)).build().unwrap_err();
+    assert_eq!(error.setting(), "metric reader");
+    assert!(error.value().ends_with("Unruly"), "{error}");
 }

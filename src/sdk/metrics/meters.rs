@@ -7,17 +7,13 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use crate::sdk::{
     error::Failure,
     metrics::{collected::Collected, stage::Stage},
-    processor::{
-        batch::processor::Batch,
-        jobs::Jobs,
-        member::{Member, Settings},
-    },
+    processor::{batch::processor::Batch, jobs::Jobs, member::Settings},
 };
 
 /// What a telemetry with metrics has of them.
 ///
 /// The provider is not shut down: its readers are, all at once and within one deadline, which it would
-/// give to none of them.
+/// give to none of them. Who lets go of it has no other.
 #[derive(Debug)]
 pub(crate) struct Meters {
     pub(crate) provider: SdkMeterProvider,
@@ -29,10 +25,10 @@ pub(crate) struct Meters {
 impl Meters {
     pub(super) fn new(
         provider: SdkMeterProvider,
-        members: Vec<Member<Stage>>,
+        jobs: Arc<Jobs<Stage>>,
         settings: Settings,
     ) -> Arc<Self> {
-        Arc::new(Self { provider, jobs: Jobs::new(members), settings })
+        Arc::new(Self { provider, jobs, settings })
     }
 
     /// What its readers are called, with the settings of each.

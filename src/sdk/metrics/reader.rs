@@ -31,8 +31,6 @@ use crate::{
 
 /// How long a flush may take that the provider is asked for, which has no timeout to give.
 const FLUSH: Duration = Duration::from_secs(5);
-/// Longer than anyone waits, and still a time that a clock can show.
-const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Collects on a thread of its own, and has a queue take it from there.
 ///
@@ -314,57 +312,35 @@ impl fmt::Debug for Reader {
     }
 }
 
-/// What the provider knows of it.
-#[derive(Debug)]
-pub(crate) struct Handle(pub(crate) Arc<Reader>);
-
-impl MetricReader for Handle {
-    fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
-        self.0.source.register_pipeline(pipeline);
-        self.0.lock().registered = true;
-        self.0.changed.notify_all();
-    }
-
-    fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
-        self.0.source.collect(metrics)
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        let deadline = Instant::now() + FLUSH;
-        let waited = |reader: &Reader| {
-            reader.begin_flush().map_or(Ok(()), |number| reader.wait_for_flush(number, deadline))
-        };
-        self.0.judged(FLUSH, waited)
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        let deadline = Instant::now() + timeout.min(LONGEST);
-        self.0.judged(timeout, |reader| {
-            reader.begin_shutdown(deadline);
-            reader.wait_for_shutdown(deadline)
-        })
-    }
-
-    fn temporality(&self, kind: InstrumentKind) -> Temporality {
-        self.0.source.temporality(kind)
-    }
-}
-
+/// What the provider asks of it.
 impl Reader {
-    /// For whoever asks the provider itself: whether something was lost meanwhile.
-    fn judged(
-        &self,
-        timeout: Duration,
-        does: impl FnOnce(&Self) -> Result<(), u64>,
-    ) -> OTelSdkResult {
+    pub(super) fn register(&self, pipeline: Weak<Pipeline>) {
+        self.source.register_pipeline(pipeline);
+        self.lock().registered = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn collect_now(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
+        self.source.collect(metrics)
+    }
+
+    /// Whether something was lost meanwhile is the answer.
+    pub(super) fn flush(&self) -> OTelSdkResult {
+        let deadline = Instant::now() + FLUSH;
         let before = self.batch.counts();
-        if does(self).is_err() {
-            return Err(OTelSdkError::Timeout(timeout));
+        if let Some(number) = self.begin_flush()
+            && self.wait_for_flush(number, deadline).is_err()
+        {
+            return Err(OTelSdkError::Timeout(FLUSH));
         }
         let after = self.batch.counts();
         let lost = Fate::ALL.into_iter().find(|&fate| after.lost(fate) > before.lost(fate));
         lost.map_or(Ok(()), |fate| {
             Err(OTelSdkError::InternalFailure(after.reason(fate).to_owned()))
         })
+    }
+
+    pub(super) fn temporality(&self, kind: InstrumentKind) -> Temporality {
+        self.source.temporality(kind)
     }
 }

@@ -12,17 +12,17 @@ use opentelemetry_sdk::{
 use tracing::dispatcher::{Dispatch, with_default};
 
 use crate::{
+    contained::contained,
     error::BuildError,
     sdk::{
         env::Env,
         metrics::{
             destination::{self, Destination, Ready},
             meters::Meters,
-            reader::Handle,
-            stage::{Shared, Stage},
+            stage::{Handle, Stage},
             view::{self, Otherwise, View},
         },
-        processor::batch::settings::Resolved as Exports,
+        processor::{batch::settings::Resolved as Exports, jobs::Jobs},
     },
 };
 
@@ -380,12 +380,12 @@ impl Resolved {
             match ready.start(self.timing, resource) {
                 Ok(member) => members.push(member),
                 Err(error) => {
-                    // With nothing to collect from it takes no time.
-                    Meters::new(empty(resource), members, Vec::new()).shutdown(Duration::ZERO);
+                    end(&Jobs::new(members));
                     return Err(error);
                 }
             }
         }
+        let jobs = Jobs::new(members);
         // The SDK logs that it starts, and looks at the process's environment where it is not told.
         let mut builder = with_default(&Dispatch::none(), SdkMeterProvider::builder)
             .with_resource(resource.clone());
@@ -393,14 +393,17 @@ impl Resolved {
             builder =
                 builder.with_view(move |instrument: &Instrument| view::call(&view, instrument));
         }
-        for member in &members {
-            builder = match &member.stage {
-                Stage::Ours(reader) => builder.with_reader(Handle(Arc::clone(reader))),
-                Stage::Foreign(reader) => builder.with_reader(Shared(Arc::clone(reader))),
-            };
+        for at in 0..jobs.members().len() {
+            builder = builder.with_reader(Handle { jobs: Arc::clone(&jobs), at });
         }
-        let provider = with_default(&Dispatch::none(), || builder.build());
-        Ok(Meters::new(provider, members, settings))
+        let build = || with_default(&Dispatch::none(), || builder.build());
+        let Some(provider) = contained(build) else {
+            end(&jobs);
+            let names: Vec<&str> = jobs.members().iter().map(|it| it.name.as_str()).collect();
+            let reason = "panicked when told where to collect from";
+            return Err(BuildError::new("metric reader", names.join(", "), reason));
+        };
+        Ok(Meters::new(provider, jobs, settings))
     }
 
     fn describe(&self) -> Vec<(&'static str, String)> {
@@ -420,6 +423,11 @@ impl Resolved {
     }
 }
 
+/// Ends the threads of what is not to be. With nothing to collect from it takes no time.
+fn end(jobs: &Arc<Jobs<Stage>>) {
+    jobs.shutdown(Duration::ZERO, Duration::ZERO, || None);
+}
+
 /// [The SDK's][limit].
 ///
 /// [limit]: https://opentelemetry.io/docs/specs/otel/metrics/sdk/#cardinality-limits
@@ -427,7 +435,7 @@ const CARDINALITY_LIMIT: usize = 2000;
 
 /// What takes measurements and gives them to nobody: metrics of a telemetry that is disabled.
 pub(in crate::sdk) fn nothing(resource: &Resource) -> Arc<Meters> {
-    Meters::new(empty(resource), Vec::new(), Vec::new())
+    Meters::new(empty(resource), Jobs::new(Vec::new()), Vec::new())
 }
 
 fn empty(resource: &Resource) -> SdkMeterProvider {

@@ -11,11 +11,16 @@ use opentelemetry_sdk::{
     metrics::{InstrumentKind, Pipeline, Temporality, data::ResourceMetrics, reader::MetricReader},
 };
 
-use crate::sdk::{
-    metrics::{collected::Collected, reader::Reader},
-    processor::{
-        batch::processor::Batch,
-        member::{Job, Stages},
+use crate::{
+    contained::contained,
+    sdk::{
+        error::as_result,
+        metrics::{collected::Collected, reader::Reader},
+        processor::{
+            batch::processor::Batch,
+            jobs::Jobs,
+            member::{Job, Stages},
+        },
     },
 };
 
@@ -82,28 +87,53 @@ impl fmt::Debug for Stage {
     }
 }
 
-/// The user's reader, of which we have to keep hold to flush it in time.
+/// What the provider knows of a reader.
+///
+/// Who lets go of the provider last has it shut down, and it would wait for a reader without a limit, and
+/// panic with it. So that is a job as any other, and done once.
 #[derive(Debug)]
-pub(crate) struct Shared(pub(crate) Arc<dyn MetricReader>);
+pub(super) struct Handle {
+    pub(super) jobs: Arc<Jobs<Stage>>,
+    pub(super) at: usize,
+}
 
-impl MetricReader for Shared {
+impl Handle {
+    fn stage(&self) -> &Stage {
+        &self.jobs.members()[self.at].stage
+    }
+}
+
+impl MetricReader for Handle {
     fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
-        self.0.register_pipeline(pipeline);
+        match self.stage() {
+            Stage::Ours(reader) => reader.register(pipeline),
+            Stage::Foreign(reader) => reader.register_pipeline(pipeline),
+        }
     }
 
     fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
-        self.0.collect(metrics)
+        match self.stage() {
+            Stage::Ours(reader) => reader.collect_now(metrics),
+            Stage::Foreign(reader) => reader.collect(metrics),
+        }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.0.force_flush()
+        match self.stage() {
+            Stage::Ours(reader) => reader.flush(),
+            Stage::Foreign(reader) => reader.force_flush(),
+        }
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
+        as_result(&self.jobs.shutdown(timeout, timeout, || None))
     }
 
     fn temporality(&self, kind: InstrumentKind) -> Temporality {
-        self.0.temporality(kind)
+        match self.stage() {
+            Stage::Ours(reader) => reader.temporality(kind),
+            // Instruments are made where requests are served.
+            Stage::Foreign(reader) => contained(|| reader.temporality(kind)).unwrap_or_default(),
+        }
     }
 }
