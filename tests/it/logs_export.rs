@@ -2,12 +2,14 @@
 //! nothing comes back.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     io,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -37,7 +39,7 @@ use tower_telemetry::{
         logs::LogSettings,
     },
 };
-use tracing::{Level, error, event, info, trace, warn};
+use tracing::{Dispatch, Level, dispatcher::with_default, error, event, info, trace, warn};
 use tracing_subscriber::{Registry, layer::SubscriberExt};
 
 use crate::support::{
@@ -354,7 +356,7 @@ fn the_books_balance_after_an_outage_under_load() {
     let logs = LogSettings::new().with_otlp(otlp).with_batch(batch);
     let telemetry = builder(logs).build().unwrap();
     let at = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..500 {
@@ -409,12 +411,12 @@ fn a_collector_that_hangs_holds_up_neither_the_shutdown_nor_the_spans() {
 fn what_is_logged_while_spans_are_shut_down_is_exported() {
     let collector = Collector::start([]);
     // It logs on a thread of its own, so the subscriber has to go there.
-    let subscriber = Arc::new(Mutex::new(None::<tracing::Dispatch>));
+    let subscriber = Arc::new(Mutex::new(None::<Dispatch>));
     let of_shutdown = Arc::clone(&subscriber);
     let hooks = Hooks {
         on_shutdown: Some(Box::new(move || {
             let dispatch = of_shutdown.lock().unwrap().take().unwrap();
-            tracing::dispatcher::with_default(&dispatch, || info!("one span is lost"));
+            with_default(&dispatch, || info!("one span is lost"));
         })),
         ..Hooks::default()
     };
@@ -626,4 +628,32 @@ fn hints_say_what_is_missing() {
         hints(&on),
         ["1 log record is lost so far: look at what is said of them beside their exporter"]
     );
+}
+
+#[test]
+fn a_thread_may_log_when_its_context_is_gone() {
+    struct Late(Dispatch);
+
+    impl Drop for Late {
+        fn drop(&mut self) {
+            with_default(&self.0, || info!("late"));
+        }
+    }
+
+    thread_local! {
+        static LATE: RefCell<Option<Late>> = const { RefCell::new(None) };
+    }
+
+    let telemetry =
+        builder(LogSettings::new().with_exporter(InMemoryLogExporter::default())).build().unwrap();
+    let dispatch = Dispatch::new(Registry::default().with(telemetry.log_layer()));
+    let thread = thread::spawn(move || {
+        // Whatever comes first in a thread is the last to go: the subscriber, this, the Context.
+        with_default(&Dispatch::none(), || {});
+        LATE.with(|late| *late.borrow_mut() = Some(Late(dispatch.clone())));
+        with_default(&dispatch, || info!("early"));
+    });
+    thread.join().unwrap();
+    telemetry.force_flush(LONG).unwrap();
+    assert_eq!(account(&telemetry), [1, 1, 0, 0]);
 }

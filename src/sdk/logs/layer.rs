@@ -10,6 +10,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+use crate::contained::contained;
+
 /// A layer of `tracing-subscriber` that makes a log record of each event. From
 /// [`Telemetry::log_layer`](crate::Telemetry::log_layer).
 ///
@@ -83,7 +85,9 @@ where
     fn on_event(&self, event: &Event<'_>, cx: Context<'_, S>) {
         // Here and not before: other layers want them.
         if !is_of_telemetry(event.metadata().target()) {
-            self.bridge.on_event(event, cx);
+            // A thread that ends may log when its Context is gone, and to panic then would end the
+            // process.
+            contained(|| self.bridge.on_event(event, cx));
         }
     }
 }
