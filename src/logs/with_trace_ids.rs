@@ -16,6 +16,8 @@ const MOST_KEPT: usize = 64 * 1024;
 
 thread_local! {
     static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// Whether a function is being asked for ids. What it logs has those of the current span.
+    static ASKING: Cell<bool> = const { Cell::new(false) };
 }
 
 type IdsFrom = Arc<dyn Fn() -> Option<TraceIds> + Send + Sync>;
@@ -119,7 +121,8 @@ impl<M> WithTraceIds<M> {
     ///
     /// It is for spans that are current somewhere else than in OpenTelemetry's Context: those of a
     /// `tracing-opentelemetry` that does not activate it. Which of two spans is the inner one
-    /// nobody can tell then; what the function says counts. One that panics has none.
+    /// nobody can tell then; what the function says counts. One that panics has none, and it is not
+    /// asked for the ids of what it logs itself.
     ///
     /// ```
     /// use std::sync::{Arc, OnceLock};
@@ -170,8 +173,17 @@ impl<M> WithTraceIds<M> {
     }
 
     fn ids(&self) -> Option<TraceIds> {
-        let said = self.ids_from.as_ref().and_then(|ids_from| contained(|| ids_from()).flatten());
-        said.or_else(TraceIds::current)
+        self.said().or_else(TraceIds::current)
+    }
+
+    fn said(&self) -> Option<TraceIds> {
+        let ids_from = self.ids_from.as_ref()?;
+        if ASKING.try_with(|asking| asking.replace(true)).unwrap_or(true) {
+            return None;
+        }
+        let said = contained(|| ids_from()).flatten();
+        let _ = ASKING.try_with(|asking| asking.set(false));
+        said
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     io::{self, Write},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use futures_util::future::join;
@@ -381,7 +381,7 @@ async fn without_context_activation_a_line_has_the_ids_of_the_span_around_or_wha
 
     // What is asked of the subscriber.
     let recorder = Recorder::new();
-    let subscriber = Arc::new(std::sync::OnceLock::<dispatcher::WeakDispatch>::new());
+    let subscriber = Arc::new(OnceLock::<dispatcher::WeakDispatch>::new());
     let asked = Arc::clone(&subscriber);
     let writer = WithTraceIds::new(log).with_ids_from(move || {
         let subscriber = asked.get()?.upgrade()?;
@@ -427,6 +427,22 @@ fn a_function_that_panics_has_no_ids_and_the_current_span_has() {
     let lines = lines.json();
     let expected = [current.trace_id(), current.span_id(), current.trace_flags()];
     assert_eq!(ids(&lines[0]), expected.map(Some));
+}
+
+#[test]
+fn a_function_may_log_itself_and_is_not_asked_for_the_ids_of_that() {
+    let (log, mut lines) = log();
+    let lines_of = Arc::new(OnceLock::<WithTraceIds<Log>>::new());
+    let asked = Arc::clone(&lines_of);
+    let maker = WithTraceIds::new(log).with_ids_from(move || {
+        asked.get()?.make_writer().write_all(b"asked\n").ok()?;
+        None
+    });
+    let maker = lines_of.get_or_init(|| maker);
+    let write = || maker.make_writer().write_all(b"a\n").unwrap();
+    let current = in_span(|| (0..2).for_each(|_| write()));
+    let twice = [format!("asked {current}\n"), format!("a {current}\n")];
+    assert_eq!(lines.all(), [twice.clone(), twice].concat());
 }
 
 #[test]
