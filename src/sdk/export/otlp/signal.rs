@@ -7,7 +7,6 @@ use crate::sdk::export::otlp::protocol::Protocol;
 
 /// What is exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), allow(dead_code, reason = "the exporters of metrics and logs come next"))]
 pub(crate) enum Signal {
     Traces,
     #[cfg(feature = "metrics")]
