@@ -336,6 +336,38 @@ fn a_request_that_is_made_inside_of_another_is_measured_for_itself() {
 }
 
 #[test]
+fn a_request_that_is_made_inside_of_a_span_is_measured_for_itself() {
+    let recorder = Recorder::new();
+    let token =
+        ClientMetricsLayer::new().with_telemetry(&recorder).layer(service_fn(|_: Request<()>| {
+            ready(Ok::<_, Infallible>(Response::new(String::new())))
+        }));
+    let client = recorder.client_layer().layer(service_fn(move |_: Request<()>| {
+        let token = token.clone();
+        token.oneshot(Request::get("http://tokens/new").body(()).unwrap())
+    }));
+    tokio_test::block_on(client.oneshot(request())).unwrap();
+    assert_eq!(recorder.clients().len(), 1);
+    assert_eq!(recorder.meters.count(DURATION), 2);
+}
+
+#[test]
+fn a_filter_leaves_out_the_metrics() {
+    for (verdict, spans, measured) in [
+        (Verdict::all().without_metrics(), 1, 0),
+        (Verdict::all().without_span(), 0, 1),
+        (Verdict::none(), 0, 0),
+    ] {
+        let recorder = Recorder::of_spans_alone();
+        let layer = recorder.client_layer().with_metrics(Meters::everything());
+        exchange(&layer.with_filter(move |_| verdict), request(), answer());
+        let left = (recorder.spans().len(), recorder.meters.count(DURATION));
+        assert_eq!(left, (spans, measured), "{verdict:?}");
+        assert_eq!(recorder.meters.count(ACTIVE), 2 * measured, "{verdict:?}");
+    }
+}
+
+#[test]
 fn what_an_exporter_sends_is_not_measured() {
     let meters = Meters::default();
     let layer = ClientMetricsLayer::new().with_meter_provider(&meters);

@@ -28,7 +28,9 @@ use tokio_test::{assert_pending, task};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_telemetry::{
     Grpc, GrpcMethods, Metrics, MetricsLayer, RouteLayer, SamplerBuilder, TraceLayer,
-    server::{Connection, Forwarded, RequestBodySizeLayer, ServerSpan, SpanEnd, Verdict},
+    server::{
+        Connection, ErrorTypeLayer, Forwarded, RequestBodySizeLayer, ServerSpan, SpanEnd, Verdict,
+    },
 };
 
 use crate::support::{
@@ -635,6 +637,36 @@ fn a_length_that_cannot_be_is_no_size() {
         let point = histogram.data_points().next().unwrap();
         assert_eq!((point.count(), point.sum()), (1, 11), "{name}");
     }
+}
+
+#[test]
+fn a_size_has_the_route_and_an_error_the_word_that_every_layer_is_told() {
+    let (outer, inner) = (Meters::default(), Recorder::of_spans_alone());
+    let service = ServiceBuilder::new()
+        .layer(MetricsLayer::new().with_meter_provider(&outer).with_metrics(Meters::everything()))
+        .layer(inner.layer())
+        .layer(RouteLayer::of("/items/{id}"))
+        .layer(ErrorTypeLayer::new())
+        .service_fn(|request: Request<()>| {
+            let fails = request.headers().contains_key("x-fails");
+            let answer = Response::new(String::from("an item"));
+            ready(if fails { Err(std::io::ErrorKind::TimedOut.into()) } else { Ok(answer) })
+        });
+    let mut failing = request();
+    failing.headers_mut().insert("x-fails", "1".parse().unwrap());
+    let _: std::io::Error = tokio_test::block_on(service.clone().oneshot(failing)).unwrap_err();
+    let error_type = |meters: &Meters| meters.one(DURATION).attributes["error.type"].clone();
+    assert_eq!(error_type(&outer), "timed_out".into());
+    assert_eq!(inner.spans().len(), 1);
+
+    tokio_test::block_on(async {
+        let response = service.oneshot(request()).await.unwrap();
+        response.into_body().collect().await.unwrap();
+    });
+    let mut expected = plain();
+    expected.insert("http.route".to_owned(), "/items/{id}".into());
+    assert_eq!(outer.of(DURATION)[1].attributes, expected);
+    assert_eq!(outer.of(RESPONSE_SIZE)[0].attributes, expected);
 }
 
 #[test]
