@@ -43,7 +43,8 @@ impl<L: Logger + Send + Sync> Emit for L {
     }
 }
 
-/// Which logger a layer uses. OpenTelemetry has no global one, so it is one that was given, or none.
+/// Which logger a layer uses. OpenTelemetry has no global one, so it is one that was given, or
+/// none.
 #[derive(Clone, Default)]
 pub(crate) struct LoggerSource(Option<Arc<dyn Emit>>);
 

@@ -1,6 +1,7 @@
 //! Instruments, on whichever meter there is.
 
 use std::{
+    any::Any,
     fmt,
     sync::{
         Arc, Weak,
@@ -21,12 +22,25 @@ use crate::scope::scope;
 #[derive(Clone)]
 pub(crate) enum MeterSource {
     Global,
-    Given(Meter),
+    Given {
+        meter: Meter,
+        /// What lives as long as anybody may measure: a meter does not hold on to its provider.
+        _kept: Option<Arc<dyn Any + Send + Sync>>,
+    },
 }
 
 impl MeterSource {
     pub(crate) fn from_provider<P: MeterProvider + ?Sized>(provider: &P) -> Self {
-        Self::Given(provider.meter_with_scope(scope()))
+        Self::Given { meter: provider.meter_with_scope(scope()), _kept: None }
+    }
+
+    /// The same, of a provider that goes on for as long as this is kept.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn keeping<P>(provider: &P, kept: Arc<dyn Any + Send + Sync>) -> Self
+    where
+        P: MeterProvider + ?Sized,
+    {
+        Self::Given { meter: provider.meter_with_scope(scope()), _kept: Some(kept) }
     }
 }
 
@@ -34,7 +48,7 @@ impl fmt::Debug for MeterSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Global => "global",
-            Self::Given(_) => "given",
+            Self::Given { .. } => "given",
         })
     }
 }
@@ -49,7 +63,7 @@ impl<T> OnMeter<T> {
     pub(crate) fn new(source: &MeterSource, make: impl FnOnce(&Meter) -> T) -> Self {
         match source {
             MeterSource::Global => Self::Global(Late::new()),
-            MeterSource::Given(meter) => Self::Given(Arc::new(make(meter))),
+            MeterSource::Given { meter, .. } => Self::Given(Arc::new(make(meter))),
         }
     }
 

@@ -1,4 +1,5 @@
-//! What a layer takes from the outside: a tracer, a meter, a logger and a propagator, given or global.
+//! What a layer takes from the outside: a tracer, a meter, a logger and a propagator, given or
+//! global.
 
 use opentelemetry::{
     logs::LoggerProvider,
@@ -51,9 +52,9 @@ pub struct Providers {
 }
 
 impl Providers {
-    /// The global tracer provider, meter provider and propagator, looked up when a request comes. The
-    /// first tracer provider that is found to make spans is kept; for another meter provider it is
-    /// looked once a second.
+    /// The global tracer provider, meter provider and propagator, looked up when a request comes.
+    /// The first tracer provider that is found to make spans is kept; for another meter provider it
+    /// is looked once a second.
     ///
     /// What the environment says of layers is read now: which methods are known, which headers are
     /// recorded. The docs of [both](crate::server#environment)
@@ -94,8 +95,8 @@ impl Providers {
         self
     }
 
-    /// Measures with `provider`, where a layer [measures](crate::TraceLayer::with_metrics). Default: the
-    /// global meter provider.
+    /// Measures with `provider`, where a layer [measures](crate::TraceLayer::with_metrics).
+    /// Default: the global meter provider.
     pub fn with_meter_provider<P>(mut self, provider: &P) -> Self
     where
         P: MeterProvider + ?Sized,
@@ -104,7 +105,8 @@ impl Providers {
         self
     }
 
-    /// Records [exceptions](crate::Exceptions) with `provider`. Default: none, as there is no global one.
+    /// Records [exceptions](crate::Exceptions) with `provider`. Default: none, as there is no
+    /// global one.
     pub fn with_logger_provider<P>(mut self, provider: &P) -> Self
     where
         P: LoggerProvider,

@@ -152,7 +152,8 @@ impl ClientTraceLayer {
         self.with(|config| config.propagation.baggage = targets)
     }
 
-    /// Records [exceptions](Exceptions) with `provider`, if they are to be in logs. Default: that of the
+    /// Records [exceptions](Exceptions) with `provider`, if they are to be in logs. Default: that
+    /// of the
     /// [telemetry](Self::with_telemetry), or else none, as OpenTelemetry has no global one.
     pub fn with_logger_provider<P>(self, provider: &P) -> Self
     where
@@ -181,8 +182,8 @@ impl ClientTraceLayer {
 
 /// Metrics beside the spans.
 impl ClientTraceLayer {
-    /// Measures requests, too: what `metrics` asks for, from the clock that the span is of. Default:
-    /// nothing is measured.
+    /// Measures requests, too: what `metrics` asks for, from the clock that the span is of.
+    /// Default: nothing is measured.
     ///
     /// A [`ClientMetricsLayer`](crate::ClientMetricsLayer) does the same without spans.
     ///
@@ -208,11 +209,11 @@ impl ClientTraceLayer {
         self.with(|config| config.measure(metrics))
     }
 
-    /// Measures with `provider`, if there is something to [measure](Self::with_metrics). Default: that of
-    /// the [telemetry](Self::with_telemetry), or else the global one.
+    /// Measures with `provider`, if there is something to [measure](Self::with_metrics). Default:
+    /// that of the [telemetry](Self::with_telemetry), or else the global one.
     ///
-    /// The global meter provider is looked up when the layer serves, and again once a second: it may be
-    /// set after the layer is built.
+    /// The global meter provider is looked up when the layer serves, and again once a second: it
+    /// may be set after the layer is built.
     pub fn with_meter_provider<P>(self, provider: &P) -> Self
     where
         P: MeterProvider + ?Sized,
@@ -346,9 +347,9 @@ impl ClientTraceLayer {
         self.with(|config| config.give(|given| given.exceptions = Some(exceptions)))
     }
 
-    /// Records the messages of [exceptions](Exceptions), too. Default: their types alone, since [a message may
-    /// hold what should not leave the process][sensitive], such as
-    /// the URL that reqwest's errors have in theirs.
+    /// Records the messages of [exceptions](Exceptions), too. Default: their types alone, since [a
+    /// message may hold what should not leave the process][sensitive], such as the URL that
+    /// reqwest's errors have in theirs.
     ///
     /// [sensitive]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/exception/
     pub fn with_exception_messages(self) -> Self {
@@ -415,7 +416,8 @@ impl ClientTraceLayer {
 /// What is on a span.
 impl ClientTraceLayer {
     /// Where requests go whose URL does not say it, such as those to a connection:
-    /// `http://inventory:3000`. Default: to what the `Host` header says. For a gRPC channel there is
+    /// `http://inventory:3000`. Default: to what the `Host` header says. For a gRPC channel there
+    /// is
     /// [`with_grpc_target`](Self::with_grpc_target).
     ///
     /// ```
@@ -562,7 +564,8 @@ impl ClientTraceLayer {
     }
 
     /// The request's headers that are recorded, as `http.request.header.{name}`. Default: none.
-    /// Variable: `OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS`. Those of gRPC calls are
+    /// Variable: `OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_REQUEST_HEADERS`. Those of gRPC calls
+    /// are
     /// [metadata](Grpc::with_request_metadata).
     ///
     /// Of what a client adds further in nothing is known here.
@@ -587,7 +590,8 @@ impl ClientTraceLayer {
     }
 
     /// The response's headers that are recorded, as `http.response.header.{name}`. Default: none.
-    /// Variable: `OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS`. Those of gRPC calls are
+    /// Variable: `OTEL_INSTRUMENTATION_HTTP_CLIENT_CAPTURE_RESPONSE_HEADERS`. Those of gRPC calls
+    /// are
     /// [metadata](Grpc::with_response_metadata).
     ///
     /// ```

@@ -19,6 +19,7 @@ use crate::{
         request::as_http,
         seen::Seen,
     },
+    contained::contained,
     exchange::{
         begin::Beginning, guard::Guard, live::Live, metrics::measuring::Measuring,
         response::ends_with_head,
@@ -27,8 +28,8 @@ use crate::{
 };
 
 /// Begins the exchange of `request`, with a client span, with metrics or with both, writes the span
-/// into the headers, and gives the guard that ends it; gives none if there is nothing of this layer's
-/// to end.
+/// into the headers, and gives the guard that ends it; gives none if there is nothing of this
+/// layer's to end.
 pub(super) fn make_span<R: OutgoingRequest>(config: &Config, request: &mut R) -> Option<Guard> {
     let cx = Context::current();
     if cx.is_telemetry_suppressed() {
@@ -110,7 +111,8 @@ fn begin<R: OutgoingRequest>(
     let started = (SystemTime::now(), Instant::now());
     let beginning = Beginning {
         tracer,
-        instruments: measuring.map(|measuring| measuring.at(started.1)),
+        // A provider of the user's may panic.
+        instruments: measuring.and_then(|measuring| contained(|| measuring.at(started.1))),
         builder: SpanBuilder::from_name("HTTP").with_kind(SpanKind::Client),
         parent_cx,
         attaches_parent,

@@ -9,12 +9,16 @@ use crate::{
     providers::Providers,
 };
 
-/// Measures each request, and makes no span for it: for programs whose spans are made elsewhere, or not at
-/// all.
+/// Measures each request, and makes no span for it: for programs whose spans are made elsewhere, or
+/// not at all.
 ///
 /// Headers and Context are left alone. What is measured is as if a [`ClientTraceLayer`] did it [with
 /// metrics](ClientTraceLayer::with_metrics); inside or outside of one that does, nothing is measured twice. Beside
 /// one that does not, each has its own clock: for a duration that is the span's, that one measures.
+///
+/// Without a span, two layers know a request that comes through both by its method and its URL. So
+/// one that is sent to the same URL because of it, inside of both, is not measured, and one whose
+/// URL a layer between them changes is measured by both.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -39,8 +43,9 @@ use crate::{
 /// # Ok::<_, Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 ///
-/// Whatever else of a `ClientTraceLayer`'s settings says how a request is measured, such as its filter, its known
-/// methods or what counts as a failure, is set on one that this is then made from:
+/// Whatever else of a `ClientTraceLayer`'s settings says how a request is measured, such as its
+/// filter, its known methods or what counts as a failure, is set on one that this is then made
+/// from:
 ///
 /// ```
 /// use tower_telemetry::{ClientMetricsLayer, ClientTraceLayer};
@@ -56,8 +61,8 @@ pub struct ClientMetricsLayer {
 }
 
 impl ClientMetricsLayer {
-    /// A layer with the defaults: [durations](Metrics::new), on the global meter provider, looked up
-    /// when the layer serves.
+    /// A layer with the defaults: [durations](Metrics::new), on the global meter provider, looked
+    /// up when the layer serves.
     pub fn new() -> Self {
         Self::from(ClientTraceLayer::new())
     }

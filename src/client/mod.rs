@@ -213,9 +213,9 @@
 //! # Metrics
 //!
 //! [`ClientTraceLayer::with_metrics`] measures requests beside the spans, [`ClientMetricsLayer`] without
-//! any. Each attempt is measured, from the clock that its span is of: up to the response's head, unless
-//! the span [waits for the body](ClientTraceLayer::with_span_end). [`Metrics`] has what can be asked for, the
-//! attributes, and what keeps their number small.
+//! any. Each attempt is measured, from the clock that its span is of: up to the response's head,
+//! unless the span [waits for the body](ClientTraceLayer::with_span_end). [`Metrics`] has what can
+//! be asked for, the attributes, and what keeps their number small.
 //!
 //! ```
 //! use tower_telemetry::{ClientTraceLayer, Metrics};
@@ -301,7 +301,8 @@
 //!
 //! An error is looked at, with what caused it, if its type is one of these: `std::io::Error`,
 //! `http::Error`, an error in a box, with the feature `hyper-util` the ones of hyper-util's client
-//! and of hyper, with `reqwest` that of reqwest, with `tonic` `Status` and those of its channel, and every type that
+//! and of hyper, with `reqwest` that of reqwest, with `tonic` `Status` and those of its channel,
+//! and every type that
 //! [`with_error_type`](ClientTraceLayer::with_error_type) has a function for. Any other is called
 //! by its type's name, and one in a box that is not in the table `_OTHER`.
 //!

@@ -21,16 +21,17 @@ use crate::{
 /// response: the error of the service or of a body, or what a handler
 /// [says](crate::server::ServerSpan::record_exception) has made it give up. It is recorded once, when the
 /// request ends, with its type, [`exception.type`][attributes], and, if that is [asked
-/// for](crate::TraceLayer::with_exception_messages), its message, `exception.message`. A caller that goes away and the
-/// status of a gRPC call are none.
+/// for](crate::TraceLayer::with_exception_messages), its message, `exception.message`. A caller
+/// that goes away and the status of a gRPC call are none.
 ///
-/// The conventions [want exceptions in logs][logs] and no longer on spans. The records are events named
+/// The conventions [want exceptions in logs][logs] and no longer on spans. The records are events
+/// named
 /// [`http.server.request.exception`, `http.client.request.exception`][http],
 /// [`rpc.server.call.exception` and `rpc.client.call.exception`][rpc], with the severity `ERROR` on a server
 /// and `WARN` on a client, and the ids of the request's span, which need not be sampled.
 ///
-/// Where they go into logs, a request that is not sampled costs two allocations more, which is what is
-/// known of it until it ends.
+/// Where they go into logs, a request that is not sampled costs two allocations more, which is what
+/// is known of it until it ends.
 ///
 /// `OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN` says the same where the code does not: `logs` is
 /// [`Log`](Self::Log), `logs/dup` is [`Both`](Self::Both).

@@ -104,8 +104,8 @@ impl Guard {
         self.live().filter(|live| live.is_measured()).map(Live::marked)
     }
 
-    /// Says what the exchange has failed with, if that is to be recorded; with a message, if anybody
-    /// wants to know it.
+    /// Says what the exchange has failed with, if that is to be recorded; with a message, if
+    /// anybody wants to know it.
     pub(crate) fn except(&self, exception: impl FnOnce(bool) -> Exception) {
         if let Some(live) = self.live().filter(|live| live.excepts()) {
             let exception = exception(live.wants_message());

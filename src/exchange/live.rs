@@ -184,8 +184,8 @@ impl Live {
         }
     }
 
-    /// Whether a classifier has a say. It is one of HTTP's responses; to many of them a call that has
-    /// failed is a success.
+    /// Whether a classifier has a say. It is one of HTTP's responses; to many of them a call that
+    /// has failed is a success.
     pub(crate) fn is_classified(&self) -> bool {
         self.listens() && self.call().is_none()
     }
@@ -383,7 +383,14 @@ impl Live {
         // otherwise.
         let of_service = matches!(outcome, Outcome::Failed(_)) && !responded;
         let told = facts.and_then(|facts| facts.exception(of_service));
-        told.map(Cow::Borrowed).or_else(|| Exception::of_end(outcome).map(Cow::Owned))
+        match (told, Exception::of_end(outcome)) {
+            // A box has no name, and the end may have a word.
+            (Some(told), Some(end)) if told.type_name == keys::OTHER => {
+                Some(Cow::Owned(Exception { message: told.message.clone(), ..end }))
+            }
+            (Some(told), _) => Some(Cow::Borrowed(told)),
+            (None, end) => end.map(Cow::Owned),
+        }
     }
 
     /// How large the response's body is, as far as that is known when it ends so.

@@ -59,24 +59,25 @@
 //!
 //! What is malformed is as good as absent, and what is not well-formed is never sent on; a header
 //! that may come once and comes twice is malformed. Work is bounded whatever comes in: each
-//! propagator says how much it reads. Nothing is logged. Whether a stranger's well-formed headers are
-//! believed is [the server layer's](crate::server#trust) to say, and where ours go [the client
+//! propagator says how much it reads. Nothing is logged. Whether a stranger's well-formed headers
+//! are believed is [the server layer's](crate::server#trust) to say, and where ours go [the client
 //! layer's](crate::client#where-context-may-go).
 //!
 //! # What a span does not hold
 //!
 //! OpenTelemetry's `SpanContext` has no place for some of what is received: keys of `tracestate`
-//! that only Level 2 allows, B3's debug flag, a decision that was left to others. And a span that is
-//! sampled out loses the flags of its parent. All that is in the Context beside the span, for
+//! that only Level 2 allows, B3's debug flag, a decision that was left to others. And a span that
+//! is sampled out loses the flags of its parent. All that is in the Context beside the span, for
 //! everything in the same trace, and is written again when a span of that trace is injected: so it
 //! gets through spans that this crate knows nothing of. What a sampler says of a span wins over it.
 //!
-//! Level 2's [random] flag is sent with what was received with it, and with traces that a layer with
-//! a [`Telemetry`](crate::Telemetry) begins, whose ids are random, if all of the layer's propagators
-//! are of this module: others may use the bit for something else. The root of such a trace is
-//! exported without it, since OpenTelemetry's span cannot be told of it; and if that root is sampled
-//! out, a span of your own below it goes without it, too. Below a span of a `Telemetry` whose sampler
-//! follows parents, so does a span of another provider's that is sampled out all the same.
+//! Level 2's [random] flag is sent with what was received with it, and with traces that a layer
+//! with a [`Telemetry`](crate::Telemetry) begins, whose ids are random, if all of the layer's
+//! propagators are of this module: others may use the bit for something else. The root of such a
+//! trace is exported without it, since OpenTelemetry's span cannot be told of it; and if that root
+//! is sampled out, a span of your own below it goes without it, too. Below a span of a `Telemetry`
+//! whose sampler follows parents, so does a span of another provider's that is sampled out all the
+//! same.
 //!
 //! # Programs
 //!
@@ -95,10 +96,10 @@
 //! | extract it with two members of `tracestate` | 3722 of 7126 | 6 of 11 |
 //! | inject | 1158 of 6205 | 1 of 7 |
 //!
-//! Of the third, 1946 instructions and all six allocations are what OpenTelemetry's `TraceState` and
-//! Context take to hold it. A `traceparent` with the random flag costs three allocations more, to keep
-//! the flag beside the span; a server layer with a [`Telemetry`](crate::Telemetry) pays them only for
-//! a trace that is not sampled.
+//! Of the third, 1946 instructions and all six allocations are what OpenTelemetry's `TraceState`
+//! and Context take to hold it. A `traceparent` with the random flag costs three allocations more,
+//! to keep the flag beside the span; a server layer with a [`Telemetry`](crate::Telemetry) pays
+//! them only for a trace that is not sampled.
 //!
 //! [`TextMapPropagator`]: opentelemetry::propagation::TextMapPropagator
 //! [random]: https://www.w3.org/TR/trace-context-2/#random-trace-id-flag

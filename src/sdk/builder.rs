@@ -233,8 +233,9 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Switches logs on, with these settings: what the [layer](Telemetry::log_layer) of this telemetry
-    /// makes of `tracing`'s events is exported. Default: off, whatever the environment says.
+    /// Switches logs on, with these settings: what the [layer](Telemetry::log_layer) of this
+    /// telemetry makes of `tracing`'s events is exported. Default: off, whatever the environment
+    /// says.
     ///
     /// ```
     /// use tower_telemetry::{Telemetry, sdk::logs::LogSettings};
@@ -250,13 +251,14 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Switches everything off but the propagators, as `OTEL_SDK_DISABLED=true` does, which the code
-    /// cannot take back. Default: that variable, or else on.
+    /// Switches everything off but the propagators, as `OTEL_SDK_DISABLED=true` does, which the
+    /// code cannot take back. Default: that variable, or else on.
     ///
     /// Then no thread is started, nothing is exported, and there are no
     /// [destinations](Telemetry::destinations). Layers with such a telemetry, or with the global
-    /// provider that it [sets](Telemetry::set_global), make no spans, and take a caller's context on
-    /// to whatever is called, so that its trace [goes on](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration)
+    /// provider that it [sets](Telemetry::set_global), make no spans, and take a caller's context
+    /// on to whatever is called, so that its trace [goes
+    /// on](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration)
     /// as if this service were none of it.
     ///
     /// Exporters, batches, limits and tail sampling are not looked at, neither in code nor in the

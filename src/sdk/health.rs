@@ -13,8 +13,8 @@ use crate::sdk::{
 /// What became of the spans that have ended so far, exporter by exporter, and of log records. From
 /// [`Telemetry::health`](crate::Telemetry::health).
 ///
-/// The first loss is a warning in the log, and that nothing has got lost for 5 seconds and exports go
-/// through again is one line more; what is lost in between is only counted here.
+/// The first loss is a warning in the log, and that nothing has got lost for 5 seconds and exports
+/// go through again is one line more; what is lost in between is only counted here.
 ///
 /// What goes to the [console](crate::TelemetryBuilder::with_console) or to a
 /// [processor](crate::TelemetryBuilder::with_span_processor) of your own is not counted.
@@ -86,9 +86,9 @@ impl Health {
         self.exporters.iter().map(ExporterHealth::lost).sum()
     }
 
-    /// The exporters of [metrics](crate::TelemetryBuilder::with_metrics), in the order in which they were
-    /// asked for. What they count is collections, each of them all metrics of one moment, and one export;
-    /// one of which the other side refuses some points counts as rejected.
+    /// The exporters of [metrics](crate::TelemetryBuilder::with_metrics), in the order in which
+    /// they were asked for. What they count is collections, each of them all metrics of one moment,
+    /// and one export; one of which the other side refuses some points counts as rejected.
     ///
     /// ```
     /// use std::time::Duration;
@@ -113,7 +113,8 @@ impl Health {
         self.metric_exporters.iter()
     }
 
-    /// The exporters of log records, in the order in which they were asked for; none where logs are not
+    /// The exporters of log records, in the order in which they were asked for; none where logs are
+    /// not
     /// [switched on](crate::TelemetryBuilder::with_logs).
     ///
     /// ```

@@ -72,11 +72,12 @@ impl Limits {
         self
     }
 
-    /// Sets how long a text is at most that is an attribute's value, or one of an array's, on a span,
-    /// an event or a link. What is longer is cut when the span has ended, before anything exports
-    /// it; a value that is no text is left as it is. In characters, [each of which counts as
-    /// 1][characters] whatever it takes in bytes; none is cut in two. Default:
-    /// `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, or else `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`, or else
+    /// Sets how long a text is at most that is an attribute's value, or one of an array's, on a
+    /// span, an event or a link. What is longer is cut when the span has ended, before anything
+    /// exports it; a value that is no text is left as it is. In characters, [each of which counts
+    /// as 1][characters] whatever it takes in bytes; none is cut in two. Default:
+    /// `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, or else `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`, or
+    /// else
     /// [no limit](Self::without_attribute_value_length).
     ///
     /// ```
@@ -111,7 +112,8 @@ impl Limits {
         self
     }
 
-    /// Sets how many events a span has at most. Default: `OTEL_SPAN_EVENT_COUNT_LIMIT`, or else 128.
+    /// Sets how many events a span has at most. Default: `OTEL_SPAN_EVENT_COUNT_LIMIT`, or else
+    /// 128.
     pub fn with_event_count(mut self, events: u32) -> Self {
         self.event_count = Some(events);
         self
@@ -123,15 +125,15 @@ impl Limits {
         self
     }
 
-    /// Sets how many attributes each event has at most. Default: `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`,
-    /// or else 128.
+    /// Sets how many attributes each event has at most. Default:
+    /// `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, or else 128.
     pub fn with_attribute_per_event_count(mut self, attributes: u32) -> Self {
         self.attribute_per_event_count = Some(attributes);
         self
     }
 
-    /// Sets how many attributes each link has at most. Default: `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT`, or
-    /// else 128.
+    /// Sets how many attributes each link has at most. Default: `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT`,
+    /// or else 128.
     pub fn with_attribute_per_link_count(mut self, attributes: u32) -> Self {
         self.attribute_per_link_count = Some(attributes);
         self

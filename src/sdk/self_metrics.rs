@@ -91,7 +91,8 @@ struct Words {
 
 fn words(items: Items) -> Words {
     match items {
-        // The conventions count data points, and have nothing of collections, which nobody registers.
+        // The conventions count data points, and have nothing of collections, which nobody
+        // registers.
         Items::Spans | Items::Collections => Words {
             queue_size: [
                 "otel.sdk.processor.span.queue.size",

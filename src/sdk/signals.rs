@@ -49,8 +49,9 @@ impl Signals {
 
     /// Shuts all down, side by side, within one timeout.
     ///
-    /// What is logged while spans and metrics are shut down is still to be exported. So log records are flushed
-    /// meanwhile, and shut down when the others are done, or when only a tenth of the time is left.
+    /// What is logged while spans and metrics are shut down is still to be exported. So log records
+    /// are flushed meanwhile, and shut down when the others are done, or when only a tenth of the
+    /// time is left.
     pub(super) fn shutdown(&self, timeout: Duration) -> Vec<Failure> {
         #[cfg(feature = "logs")]
         if let Some(logs) = &self.logs {

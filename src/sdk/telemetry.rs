@@ -49,9 +49,9 @@ use crate::{
 /// Call [`shutdown`](Self::shutdown) before the program ends: spans wait in a queue for up to 5
 /// seconds, and what waits there when the process exits is lost.
 ///
-/// A process that is forked from one with a telemetry exports its own spans, over connections of its
-/// own, and counts them from zero. Fork when no other thread flushes or shuts down: what that thread
-/// holds is held in the child for good.
+/// A process that is forked from one with a telemetry exports its own spans, over connections of
+/// its own, and counts them from zero. Fork when no other thread flushes or shuts down: what that
+/// thread holds is held in the child for good.
 ///
 /// ```
 /// use std::time::Duration;
@@ -123,8 +123,8 @@ impl Telemetry {
     /// The tracer provider, for spans of your own and for other instrumentation.
     ///
     /// Of a telemetry that is [disabled](TelemetryBuilder::with_sdk_disabled) it is one whose spans
-    /// go nowhere and hold nothing: below a caller's span that is sampled they are, too, so that its
-    /// trace is not broken off; any other is not.
+    /// go nowhere and hold nothing: below a caller's span that is sampled they are, too, so that
+    /// its trace is not broken off; any other is not.
     #[must_use]
     pub fn tracer_provider(&self) -> &SdkTracerProvider {
         self.configuration.used.by_another();
@@ -134,8 +134,9 @@ impl Telemetry {
     /// The meter provider, for instruments of your own; `None` unless
     /// [metrics](TelemetryBuilder::with_metrics) are switched on.
     ///
-    /// Of a telemetry that is [disabled](TelemetryBuilder::with_sdk_disabled) it is one that collects
-    /// nothing. What is measured is no longer exported when the telemetry is let go of, unless it was
+    /// Of a telemetry that is [disabled](TelemetryBuilder::with_sdk_disabled) it is one that
+    /// collects nothing. What is measured is no longer exported when the telemetry is let go of,
+    /// unless it was
     /// [made global](Self::set_global).
     ///
     /// ```
@@ -154,8 +155,8 @@ impl Telemetry {
         Some(&self.meters.as_ref()?.provider)
     }
 
-    /// A layer for the program's subscriber, which exports what is logged through `tracing`. `None` if
-    /// logs are not [switched on](TelemetryBuilder::with_logs), or the telemetry is
+    /// A layer for the program's subscriber, which exports what is logged through `tracing`. `None`
+    /// if logs are not [switched on](TelemetryBuilder::with_logs), or the telemetry is
     /// [disabled](TelemetryBuilder::with_sdk_disabled); a subscriber takes that, too, as a layer that
     /// does nothing.
     ///
@@ -254,10 +255,10 @@ impl Telemetry {
     /// The configuration in force, as text, and hints: where to begin if no traces appear.
     ///
     /// Resource, sampler, limits, where spans go, who uses the telemetry, what the environment said
-    /// that could not be used; no secrets. Then what may be the reason if no traces appear, each with
-    /// what to do: nothing uses the telemetry, layers look for a global provider where there is
-    /// none, the sampler samples nothing, the SDK is disabled. It is all as of now, so print it when a
-    /// request or two have been served.
+    /// that could not be used; no secrets. Then what may be the reason if no traces appear, each
+    /// with what to do: nothing uses the telemetry, layers look for a global provider where there
+    /// is none, the sampler samples nothing, the SDK is disabled. It is all as of now, so print it
+    /// when a request or two have been served.
     ///
     /// ```
     /// use tower_telemetry::Telemetry;
@@ -281,12 +282,12 @@ impl Telemetry {
     /// # Ok::<(), tower_telemetry::BuildError>(())
     /// ```
     ///
-    /// The first call in a process reads the program's own file, up to 256 MiB of it, for the versions
-    /// of `opentelemetry` that are linked into it: by the paths that panics and log lines have in it.
-    /// So nothing is seen of a crate that is patched, of a library that is linked at run time, or where
-    /// paths were trimmed. It blocks the thread for 0.1 s in a debug build of 350 MB, if the file is in
-    /// the system's cache, and for 5 ms in a stripped release build; `cargo test --lib linked` reads
-    /// twice, and says how long it took.
+    /// The first call in a process reads the program's own file, up to 256 MiB of it, for the
+    /// versions of `opentelemetry` that are linked into it: by the paths that panics and log lines
+    /// have in it. So nothing is seen of a crate that is patched, of a library that is linked at
+    /// run time, or where paths were trimmed. It blocks the thread for 0.1 s in a debug build of
+    /// 350 MB, if the file is in the system's cache, and for 5 ms in a stripped release build;
+    /// `cargo test --lib linked` reads twice, and says how long it took.
     #[must_use]
     pub fn describe(&self) -> Description {
         Description::of(self)
@@ -309,9 +310,9 @@ impl Telemetry {
         self.fan_out.tail_counts()
     }
 
-    /// What became of the spans that have ended so far, of metrics and of log records: exported, lost
-    /// and why, or still on their way. It takes a lock for a moment, so a look each second is fine, and
-    /// one per request is not.
+    /// What became of the spans that have ended so far, of metrics and of log records: exported,
+    /// lost and why, or still on their way. It takes a lock for a moment, so a look each second is
+    /// fine, and one per request is not.
     ///
     /// ```
     /// use tower_telemetry::Telemetry;
@@ -340,8 +341,8 @@ impl Telemetry {
     /// `otel.sdk.exporter.span.inflight` and `….exported`, with `error.type` where spans were lost.
     /// With logs there are the same of `log`.
     ///
-    /// Call it once, and not on the [telemetry's own](Self::meter_provider) provider, which has them
-    /// already. They are read when the provider collects, for as long as there is a telemetry,
+    /// Call it once, and not on the [telemetry's own](Self::meter_provider) provider, which has
+    /// them already. They are read when the provider collects, for as long as there is a telemetry,
     /// a layer or a tracer that holds on to the exporters.
     ///
     /// ```
@@ -367,7 +368,8 @@ impl Telemetry {
         }
     }
 
-    /// Exports what has ended so far and waits for it until `timeout` has passed. Blocks the thread.
+    /// Exports what has ended so far and waits for it until `timeout` has passed. Blocks the
+    /// thread.
     ///
     /// What has not made it by then is still on its way, and may yet.
     ///
@@ -484,18 +486,21 @@ impl Telemetry {
 
 /// Exports what has ended so far, and waits for it for 5 seconds at most. The exporters go on for
 /// whoever still has the provider: the process, if it is global, or a layer. When the last of them
-/// lets go of it they are shut down, within another 5 seconds. Metrics end here, unless they are global.
+/// lets go of it they are shut down, within another 5 seconds. Metrics end here, unless they are
+/// global or a layer has them.
 impl Drop for Telemetry {
     fn drop(&mut self) {
         let signals = self.signals();
         #[cfg(feature = "metrics")]
-        let signals = signals.ending_metrics(!self.configuration.used.is_global());
+        let has_layers = self.meters.as_ref().is_some_and(|meters| meters.has_layers());
+        #[cfg(feature = "metrics")]
+        let signals = signals.ending_metrics(!self.configuration.used.is_global() && !has_layers);
         log(ExportError::check(signals.flush(AT_DROP)));
     }
 }
 
-/// There is nobody else to tell. Whoever writes the log may panic, which is not to be theirs who let
-/// go of a telemetry.
+/// There is nobody else to tell. Whoever writes the log may panic, which is not to be theirs who
+/// let go of a telemetry.
 fn log(exported: Result<(), ExportError>) {
     if let Err(lost) = exported {
         contained(|| warn!(target: env!("CARGO_PKG_NAME"), "{lost}"));
@@ -549,7 +554,7 @@ impl Telemetry {
     fn meter(&self) -> MeterSource {
         #[cfg(feature = "metrics")]
         if let Some(meters) = &self.meters {
-            return MeterSource::from_provider(&meters.provider);
+            return meters.for_layer();
         }
         MeterSource::Global
     }

@@ -58,8 +58,8 @@ pub trait ErrorType {
     }
 
     /// The message, for [exceptions](crate::Exceptions), where it is [asked
-    /// for](crate::TraceLayer::with_exception_messages). It leaves the process, so it should hold no secret.
-    /// By default there is none.
+    /// for](crate::TraceLayer::with_exception_messages). It leaves the process, so it should hold
+    /// no secret. By default there is none.
     fn message(&self) -> Option<String> {
         None
     }

@@ -126,7 +126,8 @@ impl TraceLayer {
         })
     }
 
-    /// Records [exceptions](Exceptions) with `provider`, if they are to be in logs. Default: that of the
+    /// Records [exceptions](Exceptions) with `provider`, if they are to be in logs. Default: that
+    /// of the
     /// [telemetry](Self::with_telemetry), or else none, as OpenTelemetry has no global one.
     pub fn with_logger_provider<P>(self, provider: &P) -> Self
     where
@@ -159,8 +160,8 @@ impl TraceLayer {
 
 /// Metrics beside the spans.
 impl TraceLayer {
-    /// Measures requests, too: what `metrics` asks for, from the clock that the span is of. Default:
-    /// nothing is measured.
+    /// Measures requests, too: what `metrics` asks for, from the clock that the span is of.
+    /// Default: nothing is measured.
     ///
     /// A [`MetricsLayer`](crate::MetricsLayer) does the same without spans.
     ///
@@ -186,11 +187,11 @@ impl TraceLayer {
         self.with(|config| config.measure(metrics))
     }
 
-    /// Measures with `provider`, if there is something to [measure](Self::with_metrics). Default: that of
-    /// the [telemetry](Self::with_telemetry), or else the global one.
+    /// Measures with `provider`, if there is something to [measure](Self::with_metrics). Default:
+    /// that of the [telemetry](Self::with_telemetry), or else the global one.
     ///
-    /// The global meter provider is looked up when the layer serves, and again once a second: it may be
-    /// set after the layer is built.
+    /// The global meter provider is looked up when the layer serves, and again once a second: it
+    /// may be set after the layer is built.
     pub fn with_meter_provider<P>(self, provider: &P) -> Self
     where
         P: MeterProvider + ?Sized,
@@ -269,8 +270,8 @@ impl TraceLayer {
     }
 
     /// When a span ends. Default: [`SpanEnd::Body`], with the last frame of the response. Replaces
-    /// a [choice](Self::with_span_end_by) by response. A [gRPC call](crate::server#grpc) waits for its
-    /// trailers either way.
+    /// a [choice](Self::with_span_end_by) by response. A [gRPC call](crate::server#grpc) waits for
+    /// its trailers either way.
     ///
     /// ```
     /// use http::Request;
@@ -324,8 +325,8 @@ impl TraceLayer {
         self.with(|config| config.give(|given| given.exceptions = Some(exceptions)))
     }
 
-    /// Records the messages of [exceptions](Exceptions), too. Default: their types alone, since [a message may
-    /// hold what should not leave the process][sensitive].
+    /// Records the messages of [exceptions](Exceptions), too. Default: their types alone, since [a
+    /// message may hold what should not leave the process][sensitive].
     ///
     /// [sensitive]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/exception/
     pub fn with_exception_messages(self) -> Self {
@@ -403,7 +404,8 @@ impl TraceLayer {
     }
 
     /// The request's headers that are recorded, as `http.request.header.{name}`. Default: none.
-    /// Variable: `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS`. Those of gRPC calls are
+    /// Variable: `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS`. Those of gRPC calls
+    /// are
     /// [metadata](Grpc::with_request_metadata).
     ///
     /// ```
@@ -426,7 +428,8 @@ impl TraceLayer {
     }
 
     /// The response's headers that are recorded, as `http.response.header.{name}`. Default: none.
-    /// Variable: `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS`. Those of gRPC calls are
+    /// Variable: `OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS`. Those of gRPC calls
+    /// are
     /// [metadata](Grpc::with_response_metadata).
     ///
     /// ```

@@ -9,6 +9,7 @@ use opentelemetry::{
 };
 
 use crate::{
+    contained::contained,
     exchange::{
         begin::Beginning, guard::Guard, live::Live, metrics::measuring::Measuring,
         response::ends_with_head,
@@ -106,7 +107,8 @@ fn begin(
     let started = started(head.extensions());
     let beginning = Beginning {
         tracer,
-        instruments: measuring.map(|measuring| measuring.at(started.1)),
+        // A provider of the user's may panic.
+        instruments: measuring.and_then(|measuring| contained(|| measuring.at(started.1))),
         builder,
         parent_cx: parent.cx,
         attaches_parent: has_span || propagates,

@@ -9,12 +9,13 @@ use crate::{
     server::{Trace, TraceLayer},
 };
 
-/// Measures each request, and makes no span for it: for programs whose spans are made elsewhere, or not at
-/// all.
+/// Measures each request, and makes no span for it: for programs whose spans are made elsewhere, or
+/// not at all.
 ///
 /// Headers and Context are left alone. What is measured is as if a [`TraceLayer`] did it [with
-/// metrics](TraceLayer::with_metrics); inside or outside of one that does, nothing is measured twice. Beside
-/// one that does not, each has its own clock: for a duration that is the span's, that one measures.
+/// metrics](TraceLayer::with_metrics); inside or outside of one that does, nothing is measured
+/// twice. Beside one that does not, each has its own clock: for a duration that is the span's, that
+/// one measures.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -39,8 +40,8 @@ use crate::{
 /// # Ok::<_, Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 ///
-/// Whatever else of a `TraceLayer`'s settings says how a request is measured, such as its filter, its known
-/// methods or what counts as a failure, is set on one that this is then made from:
+/// Whatever else of a `TraceLayer`'s settings says how a request is measured, such as its filter,
+/// its known methods or what counts as a failure, is set on one that this is then made from:
 ///
 /// ```
 /// use tower_telemetry::{MetricsLayer, TraceLayer, server::Verdict};
@@ -59,8 +60,8 @@ pub struct MetricsLayer {
 }
 
 impl MetricsLayer {
-    /// A layer with the defaults: [durations](Metrics::new), on the global meter provider, looked up
-    /// when the layer serves.
+    /// A layer with the defaults: [durations](Metrics::new), on the global meter provider, looked
+    /// up when the layer serves.
     pub fn new() -> Self {
         Self::from(TraceLayer::new())
     }

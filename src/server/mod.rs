@@ -85,7 +85,8 @@
 //! such a layer is another request, and has a span of its own, unless it was given the extensions
 //! of the first.)
 //!
-//! In plain hyper there is no router and no [`ConnectInfo`]. [`RouteLayer::of`] names a route, and a
+//! In plain hyper there is no router and no [`ConnectInfo`]. [`RouteLayer::of`] names a route, and
+//! a
 //! [`Connection`] among the request's extensions says who is at the other end.
 //!
 //! # Route and name
@@ -214,9 +215,9 @@
 //! ## How a call ends
 //!
 //! The span waits for the trailers whatever [`with_span_end`](TraceLayer::with_span_end) says; only
-//! a [`SpanEnd`] among the response's own extensions ends it earlier, without a status if the
-//! head has none, or an `OK` that may not be the last word. A [classifier](TraceLayer::with_classifier) is one of HTTP's responses and is not
-//! asked; [`Grpc::with_failure_by`] chooses among statuses.
+//! a [`SpanEnd`] among the response's own extensions ends it earlier, without a status if the head
+//! has none, or an `OK` that may not be the last word. A [classifier](TraceLayer::with_classifier)
+//! is one of HTTP's responses and is not asked; [`Grpc::with_failure_by`] chooses among statuses.
 //!
 //! | what happens | `rpc.status_code` | status | `error.type` |
 //! |---|---|---|---|
@@ -235,8 +236,8 @@
 //! layers. This one cannot look into errors; with tonic's [`RecoverErrorLayer`] inside of it, the
 //! status is on the span as well.
 //!
-//! A tonic server gives up on a call that takes too long outside of its layers. That is a call's own
-//! `grpc-timeout` as a rule; by [`Server::timeout`] alone it looks like a client that is gone.
+//! A tonic server gives up on a call that takes too long outside of its layers. That is a call's
+//! own `grpc-timeout` as a rule; by [`Server::timeout`] alone it looks like a client that is gone.
 //!
 //! [`Grpc`]: crate::Grpc
 //! [`Grpc::off`]: crate::Grpc::off

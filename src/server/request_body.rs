@@ -19,8 +19,8 @@ use crate::server::ServerSpan;
 ///
 /// It is a layer of its own since it changes the type of the body that the service is given, to
 /// [`RequestBody`]; an axum router takes any. What passes through is otherwise unchanged. If the
-/// request is neither recorded nor measured, nothing is counted. Default: without this layer, there is
-/// no such size.
+/// request is neither recorded nor measured, nothing is counted. Default: without this layer, there
+/// is no such size.
 ///
 /// ```
 /// use axum::{Router, routing::post};

@@ -21,9 +21,10 @@ use crate::{
 ///
 /// A [`TraceLayer`](crate::TraceLayer) leaves it among the request's extensions, where
 /// [`of`](Self::of) finds it. With the feature `axum` a handler can take it as an argument. What it is
-/// told of route and error goes onto [metrics](crate::Metrics), too, and onto these alone if the request
-/// is only measured. If it is not even that, either gives one all the same, and what that is told goes
-/// nowhere. All else (attributes, events) is set on the current span through OpenTelemetry's API.
+/// told of route and error goes onto [metrics](crate::Metrics), too, and onto these alone if the
+/// request is only measured. If it is not even that, either gives one all the same, and what that
+/// is told goes nowhere. All else (attributes, events) is set on the current span through
+/// OpenTelemetry's API.
 ///
 /// ```
 /// use axum::{Router, extract::Path, http::StatusCode, routing::get};
@@ -81,8 +82,8 @@ impl ServerSpan {
     }
 
     /// Whether there is a span that records and has not ended. To be asked before something that is
-    /// costly to find out and only of use on a span, such as its [name](Self::set_name): route and kind
-    /// of error go onto [metrics](crate::Metrics) of requests that are not recorded, too, and
+    /// costly to find out and only of use on a span, such as its [name](Self::set_name): route and
+    /// kind of error go onto [metrics](crate::Metrics) of requests that are not recorded, too, and
     /// [exceptions](crate::Exceptions) into logs.
     ///
     /// ```
@@ -219,8 +220,9 @@ impl ServerSpan {
         }
     }
 
-    /// What has made the handler give up: the [exception](crate::Exceptions) that is recorded when the
-    /// request ends, in place of the service's error, if that fails, too. Of several the first counts.
+    /// What has made the handler give up: the [exception](crate::Exceptions) that is recorded when
+    /// the request ends, in place of the service's error, if that fails, too. Of several the first
+    /// counts.
     ///
     /// An error that was made good is none, so it is to be told what the response is a failure for.
     ///
@@ -272,8 +274,8 @@ impl ServerSpan {
         live.told.change(|facts| facts.service_exception = Some(exception.clone()));
     }
 
-    /// The exchanges that layers of this request have opened, from the inside out: there are two where
-    /// one has the span and another measures.
+    /// The exchanges that layers of this request have opened, from the inside out: there are two
+    /// where one has the span and another measures.
     fn exchanges(&self) -> impl Iterator<Item = &Live> {
         iter::successors(self.0.as_deref(), |live| live.outer())
     }
@@ -303,8 +305,8 @@ impl ServerSpan {
         self.exchanges().any(Live::is_measured)
     }
 
-    /// From here on the bytes of the request's body are counted. Of how many exchanges, from the inside
-    /// out, nobody else counts them.
+    /// From here on the bytes of the request's body are counted. Of how many exchanges, from the
+    /// inside out, nobody else counts them.
     pub(super) fn count_request(&self) -> usize {
         let counting = self.exchanges().take_while(|live| live.told.count_request());
         if self.listens() { counting.count() } else { 0 }

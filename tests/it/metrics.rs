@@ -566,7 +566,7 @@ fn a_request_counts_as_under_way_from_the_call_to_the_end_of_its_body() {
 }
 
 #[test]
-fn a_future_that_is_never_polled_and_one_that_is_leaked_are_told_apart() {
+fn a_future_that_is_never_polled_is_cancelled_and_has_no_size() {
     let recorder = Recorder::new();
     let mut service = recorder
         .layer()

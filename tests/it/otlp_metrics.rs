@@ -34,14 +34,17 @@ use opentelemetry_sdk::{
 use prometheus::{Encoder, Registry, TextEncoder};
 use tonic::Code;
 use tower_telemetry::{
-    ResourceBuilder, Telemetry, TelemetryBuilder,
+    Metrics, ResourceBuilder, Telemetry, TelemetryBuilder, TraceLayer,
     sdk::{
         export::{Compression, Otlp, Protocol},
         metrics::MetricSettings,
     },
 };
 
-use crate::support::collector::{Answer, Collector};
+use crate::support::{
+    collector::{Answer, Collector},
+    exchange::{exchange, response},
+};
 
 const LONG: Duration = Duration::from_secs(30);
 const PROTOCOLS: [Protocol; 3] = [Protocol::HttpProtobuf, Protocol::HttpJson, Protocol::Grpc];
@@ -722,4 +725,21 @@ fn a_reader_that_panics_when_it_is_registered_is_an_error_that_names_it() {
     let error = builder(MetricSettings::new().with_reader(unruly)).build().unwrap_err();
     assert_eq!(error.setting(), "metric reader");
     assert!(error.value().ends_with("Unruly"), "{error}");
+}
+
+#[test]
+fn metrics_go_on_for_a_layer_whose_telemetry_was_let_go_of() {
+    let exporter = InMemoryMetricExporter::default();
+    let settings = MetricSettings::new().without_self_metrics().with_exporter(exporter.clone());
+    let telemetry = builder(settings).build().unwrap();
+    let layer = TraceLayer::new().with_telemetry(&telemetry).with_metrics(Metrics::new());
+    drop(telemetry);
+    exchange(&layer, http::Request::new(()), response(""));
+    // The last to let go has what there is exported.
+    drop(layer);
+    let exported = exporter.get_finished_metrics().unwrap();
+    let scopes = exported.iter().flat_map(|metrics| metrics.scope_metrics());
+    let names: Vec<_> =
+        scopes.flat_map(|scope| scope.metrics()).map(|metric| metric.name().to_owned()).collect();
+    assert_eq!(names, ["http.server.request.duration"]);
 }

@@ -217,8 +217,8 @@ impl Call {
         Some((implied, None))
     }
 
-    /// Whether the answer is that of a server that does not know the method. What it was called by a
-    /// stranger is then no name for a span.
+    /// Whether the answer is that of a server that does not know the method. What it was called by
+    /// a stranger is then no name for a span.
     fn is_unknown(&self, end: &End<'_>) -> bool {
         let claimed = matches!(self.method, Method::Claimed(_));
         let no_status = self.status.load(Relaxed) == NONE;

@@ -280,8 +280,8 @@ fn measure(list: &List, custom: &[KeyValue], record: impl FnOnce(&[KeyValue])) -
     measured.is_some()
 }
 
-/// A length that a header claims, if that can be. A stranger claims it for nothing, and of two that come
-/// near the largest number there is, the SDK can make no sum any more.
+/// A length that a header claims, if that can be. A stranger claims it for nothing, and of two that
+/// come near the largest number there is, the SDK can make no sum any more.
 pub(crate) fn believed(length: u64) -> Option<u64> {
     const TEBIBYTE: u64 = 1 << 40;
     Some(length).filter(|length| *length <= TEBIBYTE)

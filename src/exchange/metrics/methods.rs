@@ -12,7 +12,8 @@ use opentelemetry::StringValue;
 #[derive(Debug, Default)]
 pub(super) struct Methods(ArcSwap<HashSet<StringValue>>);
 
-/// More methods than a server has. A server that answers anything with `OK` names no more than these.
+/// More methods than a server has. A server that answers anything with `OK` names no more than
+/// these.
 const MOST: usize = 1000;
 
 impl Methods {

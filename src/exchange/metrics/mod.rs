@@ -4,7 +4,8 @@
 //! whether there is a span or not. [`Metrics`] is what the user says is measured, [`Instruments`] what
 //! it is recorded with, and [`Measured`] one exchange on its way from the `+1` to the `-1`.
 //!
-//! What a stranger can make up is on no metric unless the user has asked for it, and then from a list:
+//! What a stranger can make up is on no metric unless the user has asked for it, and then from a
+//! list:
 //! [hosts] that the user names, and [methods] of gRPC that have been seen to exist.
 //!
 //! [`Metrics`]: settings::Metrics

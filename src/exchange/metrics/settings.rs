@@ -17,8 +17,8 @@ use crate::{
 ///
 /// The default is what the conventions recommend: how long requests take,
 /// [`http.server.request.duration`][server] or [`http.client.request.duration`][client], and
-/// of gRPC calls [`rpc.server.call.duration` and `rpc.client.call.duration`][rpc], all in seconds, with the
-/// conventions' bucket boundaries from 5 ms to 10 s. All else is to be asked for.
+/// of gRPC calls [`rpc.server.call.duration` and `rpc.client.call.duration`][rpc], all in seconds,
+/// with the conventions' bucket boundaries from 5 ms to 10 s. All else is to be asked for.
 ///
 /// ```
 /// use tower_telemetry::{Metrics, TraceLayer};
@@ -41,23 +41,30 @@ use crate::{
 /// | if known at the end | `http.response.status_code` `error.type` `http.route` `network.protocol.version` | `http.response.status_code` `error.type` `network.protocol.version` | `rpc.status_code` `error.type`, on a client `server.address` `server.port` |
 /// | if asked for | `server.address` `server.port` `user_agent.synthetic.type` | `url.scheme` `url.template` | on a server `server.address` `server.port` |
 ///
-/// `active_requests` has those that are known at the start: method and scheme on a server, method, server
-/// and template on a client. The sizes have the same as the duration, and on a client the template.
+/// `active_requests` has those that are known at the start: method and scheme on a server, method,
+/// server and template on a client. The sizes have the same as the duration, and on a client the
+/// template.
 ///
 /// # Cardinality
 ///
 /// Each combination of values is a time series that somebody pays for, and strangers choose what
 /// they send. So no path and no address of a client is ever on a metric; a method that is not
 /// [known](crate::TraceLayer::with_known_methods) is `_OTHER`; a route is the router's pattern; and a server's metrics do
-/// not have the `Host` that it was called by, [unless it is listed](Self::with_hosts). A gRPC method has
-/// its name if it is on a [list](crate::Grpc::with_methods); without one a server names it once a call
-/// of it has ended with `OK`, 1000 of them at most, and what else is called for is `_OTHER`. What is then still too
-/// much the SDK [collects in one series][overflow].
+/// not have the `Host` that it was called by, [unless it is listed](Self::with_hosts). A gRPC
+/// method has its name if it is on a [list](crate::Grpc::with_methods); without one a server names
+/// it once a call of it has ended with `OK`, 1000 of them at most, and what else is called for is
+/// `_OTHER`. What is then still too much the SDK [collects in one series][overflow].
+///
+/// Two things are the user's to bound. A content type of gRPC makes a call of any request, which is
+/// then measured as one; [`Grpc::off`](crate::Grpc::off) is for servers of none. And a client names
+/// every method and every host that it is told to send to: a gateway that forwards what strangers
+/// call has a
+/// [list](crate::Grpc::with_methods) and [hosts](Self::with_hosts).
 ///
 /// # Exemplars
 ///
-/// They are what leads from a bucket to a trace. `opentelemetry_sdk` 0.33 [records none][exemplars], so there
-/// are none to export.
+/// They are what leads from a bucket to a trace. `opentelemetry_sdk` 0.33 [records
+/// none][exemplars], so there are none to export.
 ///
 /// [client]: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpclientrequestduration
 /// [exemplars]: https://opentelemetry.io/docs/specs/otel/metrics/sdk/#exemplar
@@ -87,8 +94,8 @@ impl Metrics {
     /// Counts the requests that are under way: [`http.server.active_requests`][server], or
     /// [`http.client.active_requests`][client]. Default: it does not.
     ///
-    /// What was added for a request is taken away again when its span would end, however it ends, with
-    /// the same attributes. gRPC calls are not among them; the conventions for RPC count none.
+    /// What was added for a request is taken away again when its span would end, however it ends,
+    /// with the same attributes. gRPC calls are not among them; the conventions for RPC count none.
     ///
     /// [client]: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpclientactive_requests
     /// [server]: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserveractive_requests
@@ -97,16 +104,16 @@ impl Metrics {
         self
     }
 
-    /// Measures the bodies of requests, in bytes: [`http.server.request.body.size`][size], and the same of a
-    /// client. Default: it does not.
+    /// Measures the bodies of requests, in bytes: [`http.server.request.body.size`][size], and the
+    /// same of a client. Default: it does not.
     ///
     /// On a server it is what was read, if a
     /// [`RequestBodySizeLayer`](crate::server::RequestBodySizeLayer) counts that; else it is what
-    /// `Content-Length` says, which a stranger can make up; what claims to be larger than a tebibyte is not
-    /// believed. On a client it is what `Content-Length` says, or
-    /// else a `reqwest::Request`'s body; hyper's clients write that header themselves, further in, so of
-    /// their requests it is known if the caller has set it. Of a request that says nothing, nothing is
-    /// recorded.
+    /// `Content-Length` says, which a stranger can make up; what claims to be larger than a
+    /// tebibyte is not believed. On a client it is what `Content-Length` says, or else a
+    /// `reqwest::Request`'s body; hyper's clients write that header themselves, further in, so of
+    /// their requests it is known if the caller has set it. Of a request that says nothing, nothing
+    /// is recorded.
     ///
     /// [size]: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestbodysize
     pub fn with_request_body_size(mut self) -> Self {
@@ -114,12 +121,12 @@ impl Metrics {
         self
     }
 
-    /// Measures the bodies of responses, in bytes: [`http.server.response.body.size`][size], and the same
-    /// of a client. Default: it does not.
+    /// Measures the bodies of responses, in bytes: [`http.server.response.body.size`][size], and
+    /// the same of a client. Default: it does not.
     ///
     /// It is what was handed over before the end. Where the head is all that is waited for, as on a
-    /// client [by default](crate::ClientTraceLayer::with_span_end), it is how long the body is said to be,
-    /// if that is said.
+    /// client [by default](crate::ClientTraceLayer::with_span_end), it is how long the body is said
+    /// to be, if that is said.
     ///
     /// [size]: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverresponsebodysize
     pub fn with_response_body_size(mut self) -> Self {
@@ -127,11 +134,12 @@ impl Metrics {
         self
     }
 
-    /// Names these hosts, and every other `_OTHER`: `server.address`, and `server.port` where an entry
-    /// has one. Default: on a server none is named, and on a client all that it sends to.
+    /// Names these hosts, and every other `_OTHER`: `server.address`, and `server.port` where an
+    /// entry has one. Default: on a server none is named, and on a client all that it sends to.
     ///
-    /// On a server that is [safe against made-up hosts][warning], since only what is listed is named; on a
-    /// client it is for those that go wherever they are told, such as crawlers and webhooks.
+    /// On a server that is [safe against made-up hosts][warning], since only what is listed is
+    /// named; on a client it is for those that go wherever they are told, such as crawlers and
+    /// webhooks.
     ///
     /// ```
     /// use tower_telemetry::{Metrics, TraceLayer};
@@ -155,8 +163,8 @@ impl Metrics {
         Ok(self)
     }
 
-    /// Tells bots and tests from people on a server's metrics: [`user_agent.synthetic.type`][type], which
-    /// is `bot` or `test` or not there. Default: it does not.
+    /// Tells bots and tests from people on a server's metrics: [`user_agent.synthetic.type`][type],
+    /// which is `bot` or `test` or not there. Default: it does not.
     ///
     /// [type]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/user-agent/
     pub fn with_user_agent_synthetic_type(mut self) -> Self {
@@ -170,9 +178,9 @@ impl Metrics {
         self
     }
 
-    /// Puts the URL's [template](crate::client::UrlTemplate), `url.template`, on the duration of a client's
-    /// requests. Default: it is on the other metrics of clients alone, [as the conventions want
-    /// it][template].
+    /// Puts the URL's [template](crate::client::UrlTemplate), `url.template`, on the duration of a
+    /// client's requests. Default: it is on the other metrics of clients alone, [as the conventions
+    /// want it][template].
     ///
     /// [template]: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#http-client
     pub fn with_url_template(mut self) -> Self {
@@ -180,14 +188,14 @@ impl Metrics {
         self
     }
 
-    /// Keeps streams out of the duration, where minutes of an open connection would look like a service
-    /// that takes minutes to answer. Default: they are in there.
+    /// Keeps streams out of the duration, where minutes of an open connection would look like a
+    /// service that takes minutes to answer. Default: they are in there.
     ///
-    /// Streams are what is answered with `text/event-stream`, with a switch of protocols (101), or to a
-    /// `CONNECT` with success. They are counted apart when they end, in `tower_telemetry.server.streams`
-    /// or `tower_telemetry.client.streams`, with the attributes that the duration would have had; the
-    /// conventions have no name for that, so it has ours. All else is measured of them as of any
-    /// request.
+    /// Streams are what is answered with `text/event-stream`, with a switch of protocols (101), or
+    /// to a `CONNECT` with success. They are counted apart when they end, in
+    /// `tower_telemetry.server.streams` or `tower_telemetry.client.streams`, with the attributes
+    /// that the duration would have had; the conventions have no name for that, so it has ours. All
+    /// else is measured of them as of any request.
     ///
     /// ```
     /// use tower_telemetry::{Metrics, TraceLayer};
@@ -201,8 +209,8 @@ impl Metrics {
         self
     }
 
-    /// The same, with a predicate that says which responses are streams, also those to gRPC calls. It
-    /// alone decides.
+    /// The same, with a predicate that says which responses are streams, also those to gRPC calls.
+    /// It alone decides.
     ///
     /// ```
     /// use tower_telemetry::{Metrics, TraceLayer};
@@ -224,12 +232,12 @@ impl Metrics {
         self
     }
 
-    /// Runs `hook` with each request that is measured, to add attributes of your own to all metrics but
-    /// `active_requests`. Default: there are none; those of the span are [set
+    /// Runs `hook` with each request that is measured, to add attributes of your own to all metrics
+    /// but `active_requests`. Default: there are none; those of the span are [set
     /// elsewhere](crate::TraceLayer::on_request).
     ///
-    /// Their values should be few: each combination is a time series. A key that the conventions have
-    /// for requests, such as `url.path`, is not taken.
+    /// Their values should be few: each combination is a time series. A key that the conventions
+    /// have for requests, such as `url.path`, is not taken.
     ///
     /// ```
     /// use tower_telemetry::{Metrics, TraceLayer};

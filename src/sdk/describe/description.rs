@@ -15,13 +15,14 @@ use crate::{
 /// The configuration in force, and what may be the matter with it.
 ///
 /// [`Telemetry::describe`](crate::Telemetry::describe) gives it. `Display` prints it in lines that
-/// are meant for people: what is in them may change with any version. No secret is shown: of headers
-/// the names alone, of URLs no userinfo and no query, of the resource no value whose key looks like
-/// that of a password, and no command line.
+/// are meant for people: what is in them may change with any version. No secret is shown: of
+/// headers the names alone, of URLs no userinfo and no query, of the resource no value whose key
+/// looks like that of a password, and no command line.
 #[derive(Clone, Debug)]
 pub struct Description {
     title: String,
-    /// What it is about, and what there is to say. What comes several times in a row is printed once.
+    /// What it is about, and what there is to say. What comes several times in a row is printed
+    /// once.
     lines: Vec<(&'static str, String)>,
     hints: Vec<String>,
 }
@@ -103,8 +104,8 @@ impl Description {
         }
     }
 
-    /// What may be the reason if no traces appear, and what to do about each: sentences, in the order
-    /// in which to look. None, if nothing is to be seen that could be.
+    /// What may be the reason if no traces appear, and what to do about each: sentences, in the
+    /// order in which to look. None, if nothing is to be seen that could be.
     ///
     /// ```
     /// use tower_telemetry::Telemetry;

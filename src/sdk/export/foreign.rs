@@ -148,9 +148,9 @@ pub(crate) fn complaint(result: Option<OTelSdkResult>) -> Result<(), String> {
     }
 }
 
-/// Something of the user's, to be let go of where that hurts nobody: to let go of it may panic, take
-/// any time, or be forbidden where there is a runtime, and the last to hold it may be the program's
-/// `Telemetry`.
+/// Something of the user's, to be let go of where that hurts nobody: to let go of it may panic,
+/// take any time, or be forbidden where there is a runtime, and the last to hold it may be the
+/// program's `Telemetry`.
 pub(crate) struct Lent<E: Send + 'static>(Option<E>);
 
 impl<E: Send + 'static> Drop for Lent<E> {

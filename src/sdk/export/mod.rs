@@ -2,7 +2,8 @@
 //!
 //! [`Otlp`] has the settings of the OTLP exporter, [`ConsoleExporter`] prints traces as trees.
 //! [`with_span_exporter`](crate::TelemetryBuilder::with_span_exporter) takes any other. [`backends`]
-//! has what Jaeger, Tempo, Datadog, Honeycomb and a Collector want, and what to do with many machines.
+//! has what Jaeger, Tempo, Datadog, Honeycomb and a Collector want, and what to do with many
+//! machines.
 //!
 //! # Example
 //!

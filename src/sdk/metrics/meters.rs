@@ -4,19 +4,24 @@ use std::{sync::Arc, time::Duration};
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
-use crate::sdk::{
-    error::Failure,
-    metrics::{collected::Collected, stage::Stage},
-    processor::{batch::processor::Batch, jobs::Jobs, member::Settings},
+use crate::{
+    meter::MeterSource,
+    sdk::{
+        error::Failure,
+        metrics::{collected::Collected, stage::Stage},
+        processor::{batch::processor::Batch, jobs::Jobs, member::Settings},
+    },
 };
 
 /// What a telemetry with metrics has of them.
 ///
-/// The provider is not shut down: its readers are, all at once and within one deadline, which it would
-/// give to none of them. Who lets go of it has no other.
+/// The provider is not shut down: its readers are, all at once and within one deadline, which it
+/// would give to none of them. Who lets go of it has no other.
 #[derive(Debug)]
 pub(crate) struct Meters {
     pub(crate) provider: SdkMeterProvider,
+    /// Held by each layer that measures here.
+    layers: Arc<()>,
     jobs: Arc<Jobs<Stage>>,
     /// In words.
     settings: Settings,
@@ -28,7 +33,18 @@ impl Meters {
         jobs: Arc<Jobs<Stage>>,
         settings: Settings,
     ) -> Arc<Self> {
-        Arc::new(Self { provider, jobs, settings })
+        Arc::new(Self { provider, layers: Arc::default(), jobs, settings })
+    }
+
+    /// For a layer: with this kept, metrics go on.
+    pub(crate) fn for_layer(self: &Arc<Self>) -> MeterSource {
+        let kept = (Arc::clone(&self.layers), Arc::clone(self));
+        MeterSource::keeping(&self.provider, Arc::new(kept))
+    }
+
+    /// Whether a layer measures here.
+    pub(crate) fn has_layers(&self) -> bool {
+        Arc::strong_count(&self.layers) > 1
     }
 
     /// What its readers are called, with the settings of each.
@@ -46,7 +62,8 @@ impl Meters {
         })
     }
 
-    /// Has what is measured collected and exported, and says what could not be since the last report.
+    /// Has what is measured collected and exported, and says what could not be since the last
+    /// report.
     pub(crate) fn flush(&self, timeout: Duration) -> Vec<Failure> {
         self.jobs.flush(timeout, timeout, || None)
     }

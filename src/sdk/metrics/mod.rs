@@ -3,7 +3,8 @@
 //! [`MetricSettings`] switches them on, for
 //! [`TelemetryBuilder::with_metrics`](crate::TelemetryBuilder::with_metrics): then the telemetry has a
 //! [meter provider](crate::Telemetry::meter_provider), which layers that are given the telemetry
-//! measure with, and [`Telemetry::set_global`](crate::Telemetry::set_global) makes it the global one.
+//! measure with, and [`Telemetry::set_global`](crate::Telemetry::set_global) makes it the global
+//! one.
 //!
 //! # Example
 //!
@@ -30,9 +31,9 @@
 //! # From an instrument to a collector
 //!
 //! The SDK aggregates what instruments are given, once for each reader. A reader of ours, `reader`,
-//! collects on a thread of its own and hands each collection, `collected`, to a queue, as spans are: so
-//! exports are bounded, counted and logged as theirs. A reader of the user's stands beside it, `stage`,
-//! and `meters` has them all, flushed and shut down together.
+//! collects on a thread of its own and hands each collection, `collected`, to a queue, as spans
+//! are: so exports are bounded, counted and logged as theirs. A reader of the user's stands beside
+//! it, `stage`, and `meters` has them all, flushed and shut down together.
 
 pub use self::settings::MetricSettings;
 

@@ -34,9 +34,9 @@ const FLUSH: Duration = Duration::from_secs(5);
 
 /// Collects on a thread of its own, and has a queue take it from there.
 ///
-/// The SDK's periodic reader waits for its exporter without a limit, ends with the first callback that
-/// panics, and has no word of what became of an export. A collection is asked for here, and whoever
-/// asks waits for as long as it likes.
+/// The SDK's periodic reader waits for its exporter without a limit, ends with the first callback
+/// that panics, and has no word of what became of an export. A collection is asked for here, and
+/// whoever asks waits for as long as it likes.
 pub(crate) struct Reader {
     source: ManualReader,
     batch: Batch<Collected>,
@@ -109,8 +109,8 @@ impl Reader {
         &self.batch
     }
 
-    /// Asks for a collection, for [`wait_for_flush`](Self::wait_for_flush) to wait for. There is none
-    /// in a process that was forked, or after the last.
+    /// Asks for a collection, for [`wait_for_flush`](Self::wait_for_flush) to wait for. There is
+    /// none in a process that was forked, or after the last.
     pub(crate) fn begin_flush(&self) -> Option<u64> {
         if self.is_inherited() {
             return None;
@@ -178,8 +178,8 @@ impl Reader {
         loop {
             match self.next(&mut next) {
                 Step::Due => {
-                    // One that is still on its way would be overtaken. What is not collected now is in
-                    // the next one.
+                    // One that is still on its way would be overtaken. What is not collected now is
+                    // in the next one.
                     if self.is_idle() {
                         self.collect();
                     }

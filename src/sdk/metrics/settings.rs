@@ -71,11 +71,17 @@ const EXEMPLARS: &str = "OTEL_METRICS_EXEMPLAR_FILTER";
 /// [flushed](crate::Telemetry::force_flush), and a last time when it is
 /// [shut down](crate::Telemetry::shutdown); and one that exports. None is collected by the clock
 /// while the one before is still on its way: what it would have had is in the next. An export that
-/// fails is [tried again](crate::sdk::export::Otlp#how-a-batch-is-sent) within its time, and then given
-/// up: of cumulative metrics the next has it all, of delta ones it is lost. The first loss is a warning
-/// in the log, and [`Health::metric_exporters`](crate::sdk::Health::metric_exporters) counts them.
+/// fails is [tried again](crate::sdk::export::Otlp#how-a-batch-is-sent) within its time, and then
+/// given up: of cumulative metrics the next has it all, of delta ones it is lost. The first loss is
+/// a warning in the log, and [`Health::metric_exporters`](crate::sdk::Health::metric_exporters)
+/// counts them.
 ///
-/// A process that is forked from one with a telemetry has no thread that collects, and exports none.
+/// A process that is forked from one with a telemetry has no thread that collects, and exports
+/// none.
+///
+/// A callback of an observable instrument runs while the SDK holds what all instruments are made
+/// by: where it blocks, whoever makes one waits, and where it panics, its reader collects nothing
+/// more. Nothing that it logs is exported by the telemetry's log layer.
 ///
 /// # Exemplars
 ///
@@ -129,8 +135,8 @@ impl MetricSettings {
         self
     }
 
-    /// Exports with `exporter`, which has a temporality of its own. It is called on a thread where it
-    /// may block.
+    /// Exports with `exporter`, which has a temporality of its own. It is called on a thread where
+    /// it may block.
     ///
     /// ```
     /// use std::time::Duration;
@@ -153,8 +159,8 @@ impl MetricSettings {
         self
     }
 
-    /// Has `reader` collect, a Prometheus exporter for one. With [`with_otlp`](Self::with_otlp) beside
-    /// it both have all metrics.
+    /// Has `reader` collect, a Prometheus exporter for one. With [`with_otlp`](Self::with_otlp)
+    /// beside it both have all metrics.
     ///
     /// ```
     /// use opentelemetry::metrics::MeterProvider;
@@ -191,7 +197,8 @@ impl MetricSettings {
         self
     }
 
-    /// Sets how long an export may take, with all attempts, also one that is not over OTLP, which has
+    /// Sets how long an export may take, with all attempts, also one that is not over OTLP, which
+    /// has
     /// [a limit of its own](crate::sdk::export::Otlp::with_timeout). Default: 30 seconds; zero is no
     /// limit.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
@@ -199,8 +206,8 @@ impl MetricSettings {
         self
     }
 
-    /// Sets what OTLP has of a counter or a histogram: [all since the start, or what has come since the
-    /// last export][preference]. Default: all, [`Temporality::Cumulative`].
+    /// Sets what OTLP has of a counter or a histogram: [all since the start, or what has come since
+    /// the last export][preference]. Default: all, [`Temporality::Cumulative`].
     ///
     /// ```
     /// use opentelemetry_sdk::metrics::Temporality;
@@ -222,9 +229,9 @@ impl MetricSettings {
     /// speaks of, with 160 buckets at most, whatever buckets the instrument wishes for. Default:
     /// `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION`, or else explicit buckets.
     ///
-    /// The SDK has one kind for all readers, so the variable counts only where OTLP is the only one,
-    /// and is a [`Warning`](crate::Warning) elsewhere. `opentelemetry-prometheus` 0.33 leaves such
-    /// histograms out.
+    /// The SDK has one kind for all readers, so the variable counts only where OTLP is the only
+    /// one, and is a [`Warning`](crate::Warning) elsewhere. `opentelemetry-prometheus` 0.33 leaves
+    /// such histograms out.
     ///
     /// [exponential]: https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram
     pub fn with_exponential_histograms(mut self) -> Self {
@@ -232,8 +239,8 @@ impl MetricSettings {
         self
     }
 
-    /// Sets how many sets of attributes an instrument keeps apart, if no [view](Self::with_view) speaks
-    /// of it; [those that come later][overflow] are counted together, under
+    /// Sets how many sets of attributes an instrument keeps apart, if no [view](Self::with_view)
+    /// speaks of it; [those that come later][overflow] are counted together, under
     /// `otel.metric.overflow=true`. Default: 2000.
     ///
     /// Zero, and what no memory holds, is an error of
@@ -245,8 +252,8 @@ impl MetricSettings {
         self
     }
 
-    /// Has `view` say how an instrument is aggregated, what it is called, or that it is dropped; `None`
-    /// if it is not for that one. Each that speaks of an instrument makes a metric of it.
+    /// Has `view` say how an instrument is aggregated, what it is called, or that it is dropped;
+    /// `None` if it is not for that one. Each that speaks of an instrument makes a metric of it.
     ///
     /// ```
     /// use opentelemetry_sdk::metrics::{Aggregation, Instrument, Stream};

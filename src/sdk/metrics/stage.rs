@@ -89,8 +89,8 @@ impl fmt::Debug for Stage {
 
 /// What the provider knows of a reader.
 ///
-/// Who lets go of the provider last has it shut down, and it would wait for a reader without a limit, and
-/// panic with it. So that is a job as any other, and done once.
+/// Who lets go of the provider last has it shut down, and it would wait for a reader without a
+/// limit, and panic with it. So that is a job as any other, and done once.
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) jobs: Arc<Jobs<Stage>>,

@@ -15,8 +15,8 @@ pub(super) type View = Arc<dyn Fn(&Instrument) -> Option<Stream> + Send + Sync>;
 const EXPONENTIAL: Aggregation =
     Aggregation::Base2ExponentialHistogram { max_size: 160, max_scale: 20, record_min_max: true };
 
-/// What an instrument is that no view of the user's speaks of. The SDK has a view for all or none, and
-/// makes a stream for each that speaks.
+/// What an instrument is that no view of the user's speaks of. The SDK has a view for all or none,
+/// and makes a stream for each that speaks.
 pub(super) struct Otherwise {
     pub(super) exponential: bool,
     pub(super) cardinality_limit: Option<usize>,

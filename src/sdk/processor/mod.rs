@@ -1,7 +1,8 @@
 //! From a span's end to an exporter.
 //!
 //! A provider has one processor of ours, [`FanOut`], which hands each span to all [members] that
-//! were asked for and shuts them down together, within one deadline. In front of every exporter is a
+//! were asked for and shuts them down together, within one deadline. In front of every exporter is
+//! a
 //! [batch processor](batch); in front of all of them together, if that was asked for, is
 //! [tail sampling](tail).
 //!

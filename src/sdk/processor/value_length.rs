@@ -10,8 +10,8 @@ use opentelemetry_sdk::trace::SpanData;
 pub(crate) struct ValueLength(pub(crate) u32);
 
 impl ValueLength {
-    /// Cuts what is too long on the span, its events and its links. Nothing is allocated for what is
-    /// not.
+    /// Cuts what is too long on the span, its events and its links. Nothing is allocated for what
+    /// is not.
     pub(crate) fn cut(self, span: &mut SpanData) {
         self.cut_all(&mut span.attributes);
         for event in &mut span.events.events {

@@ -9,9 +9,9 @@ use crate::{
 
 /// What a request is compressed with.
 ///
-/// All but [`None`](Self::None) have a feature of this crate that they need. One that is not compiled
-/// in is an error of [`TelemetryBuilder::build`](crate::TelemetryBuilder::build) if code asks for it,
-/// and a [warning](crate::Warning) and none if the environment does.
+/// All but [`None`](Self::None) have a feature of this crate that they need. One that is not
+/// compiled in is an error of [`TelemetryBuilder::build`](crate::TelemetryBuilder::build) if code
+/// asks for it, and a [warning](crate::Warning) and none if the environment does.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {

@@ -6,7 +6,8 @@ use crate::sdk::export::otlp::protocol::Protocol;
 ///
 /// [limit]: https://opentelemetry.io/docs/specs/otlp/#otlphttp-request
 pub(super) const LARGEST: usize = 64 * 1024 * 1024;
-/// What receivers [take by default][http] over HTTP. Of what is larger, each half is sent by itself.
+/// What receivers [take by default][http] over HTTP. Of what is larger, each half is sent by
+/// itself.
 ///
 /// [http]: https://opentelemetry.io/docs/specs/otlp/#otlphttp-request
 const LARGE_HTTP: usize = 20 * 1024 * 1024;

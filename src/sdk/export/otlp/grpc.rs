@@ -128,8 +128,8 @@ impl Drop for Unanswered<'_> {
     }
 }
 
-/// Whether tonic has made it of a response that is too long. Its code is one that is tried again for,
-/// when a collector says it.
+/// Whether tonic has made it of a response that is too long. Its code is one that is tried again
+/// for, when a collector says it.
 fn is_too_long(status: &Status) -> bool {
     status.code() == Code::OutOfRange
         && status.message().starts_with("Error, decoded message length too large")

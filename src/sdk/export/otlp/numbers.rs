@@ -2,8 +2,8 @@
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 
-/// Makes text of attributes that are no finite number. What is written for them otherwise is `null`,
-/// and for that a receiver may refuse the whole batch.
+/// Makes text of attributes that are no finite number. What is written for them otherwise is
+/// `null`, and for that a receiver may refuse the whole batch.
 pub(super) fn name_odd_numbers(attributes: &mut [KeyValue]) {
     attributes.iter_mut().filter_map(|attribute| attribute.value.as_mut()).for_each(name_if_odd);
 }

@@ -12,8 +12,8 @@ use crate::{
 /// Each has a feature of this crate that it needs. One that is not compiled in is an error of
 /// [`TelemetryBuilder::build`](crate::TelemetryBuilder::build) if code asks for it, and a
 /// [warning](crate::Warning) and the default if the environment does. The default is
-/// `http/protobuf`, whatever features there are: a program that is built with `otlp-grpc` alone says
-/// that it wants [`Grpc`](Self::Grpc), and what another crate turns on changes nothing for it.
+/// `http/protobuf`, whatever features there are: a program that is built with `otlp-grpc` alone
+/// says that it wants [`Grpc`](Self::Grpc), and what another crate turns on changes nothing for it.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {

@@ -59,8 +59,8 @@ impl Proxy {
         }
     }
 
-    /// From the variables that curl made common. A collector on this very machine is never asked for
-    /// through a proxy, as Go has it: from there it would be another machine's.
+    /// From the variables that curl made common. A collector on this very machine is never asked
+    /// for through a proxy, as Go has it: from there it would be another machine's.
     fn from_env(endpoint: &Uri, protocol: Protocol, env: &mut Env) -> Option<Self> {
         if endpoint::is_loopback(endpoint) {
             return None;

@@ -5,8 +5,8 @@ use prost::Message;
 #[cfg(feature = "otlp-json")]
 use crate::sdk::export::otlp::signal::Signal;
 
-/// `ExportTraceServiceResponse`, `ExportMetricsServiceResponse` and `ExportLogsServiceResponse`: on the
-/// wire [they are the same][proto].
+/// `ExportTraceServiceResponse`, `ExportMetricsServiceResponse` and `ExportLogsServiceResponse`: on
+/// the wire [they are the same][proto].
 ///
 /// [proto]: https://github.com/open-telemetry/opentelemetry-proto/tree/main/opentelemetry/proto/collector
 #[derive(Clone, PartialEq, Message)]

@@ -16,8 +16,8 @@ use crate::sdk::export::{exporter::Loss, otlp::answer::Answer};
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// The most that a collector can ask for. It may have meant milliseconds, or have its clock wrong, and
-/// nobody would ask it again for as long as the process lives.
+/// The most that a collector can ask for. It may have meant milliseconds, or have its clock wrong,
+/// and nobody would ask it again for as long as the process lives.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// What became of it after the last attempt.

@@ -23,8 +23,8 @@ use crate::{
     text::legible,
 };
 
-/// Sends one signal's requests. Connections are tasks of the runtime that it is used in, so it is used
-/// in one alone, and [`untraced`](super::client::untraced).
+/// Sends one signal's requests. Connections are tasks of the runtime that it is used in, so it is
+/// used in one alone, and [`untraced`](super::client::untraced).
 pub(super) struct Sender {
     pub(super) transport: Transport,
     pub(super) protocol: Protocol,
@@ -43,8 +43,8 @@ pub(super) enum Transport {
 }
 
 impl Sender {
-    /// Sends what `encode` makes of a batch, one request after another, each again where that helps, and
-    /// gives up at the deadline or after its own timeout.
+    /// Sends what `encode` makes of a batch, one request after another, each again where that
+    /// helps, and gives up at the deadline or after its own timeout.
     pub(super) async fn send(
         &self,
         encode: impl FnOnce() -> Vec<Encoded>,

@@ -80,20 +80,21 @@ const AGENT: &str = concat!(
 /// # Ok::<(), tower_telemetry::BuildError>(())
 /// ```
 ///
-/// One value can be handed to each signal: each appends its own path to the endpoint, and asks its own
-/// variables before the general ones.
+/// One value can be handed to each signal: each appends its own path to the endpoint, and asks its
+/// own variables before the general ones.
 ///
 /// # How a batch is sent
 ///
 /// Up to 16 batches are on their way at once. One that meets a collector that is busy, or none, is
 /// sent again until its time is over: after up to 200 ms, then up to twice as much each time, to 5
-/// seconds at most, and never before the collector's `Retry-After` or `RetryInfo`, which all batches
-/// wait for, and which is taken for an hour if it is more. What [may be sent again][retry] is the specification's to say: HTTP's 429, 502, 503 and
-/// 504, gRPC's `UNAVAILABLE` and the like, and a connection that failed. Any other answer is a
-/// refusal, also a redirect, and a connection whose certificate is not believed is not tried again.
+/// seconds at most, and never before the collector's `Retry-After` or `RetryInfo`, which all
+/// batches wait for, and which is taken for an hour if it is more. What [may be sent again][retry]
+/// is the specification's to say: HTTP's 429, 502, 503 and 504, gRPC's `UNAVAILABLE` and the like,
+/// and a connection that failed. Any other answer is a refusal, also a redirect, and a connection
+/// whose certificate is not believed is not tried again.
 ///
-/// A batch that would make a request of more than 20 MiB, or 4 MiB over gRPC, which is what receivers
-/// take by default, is sent in halves; a single span is sent up to 64 MiB.
+/// A batch that would make a request of more than 20 MiB, or 4 MiB over gRPC, which is what
+/// receivers take by default, is sent in halves; a single span is sent up to 64 MiB.
 ///
 /// # TLS
 ///
@@ -121,11 +122,11 @@ impl Otlp {
         Self::default()
     }
 
-    /// Sets the collector's base URL; [the signal's path is appended][appended], `/v1/traces` for one,
-    /// as it is to `OTEL_EXPORTER_OTLP_ENDPOINT`. Default: `http://localhost:4318`.
+    /// Sets the collector's base URL; [the signal's path is appended][appended], `/v1/traces` for
+    /// one, as it is to `OTEL_EXPORTER_OTLP_ENDPOINT`. Default: `http://localhost:4318`.
     ///
-    /// For gRPC it is scheme, host and port; the default is `http://localhost:4317`. Without a scheme
-    /// it is `https`, unless `OTEL_EXPORTER_OTLP_INSECURE` is `true`; a path is an error.
+    /// For gRPC it is scheme, host and port; the default is `http://localhost:4317`. Without a
+    /// scheme it is `https`, unless `OTEL_EXPORTER_OTLP_INSECURE` is `true`; a path is an error.
     ///
     /// What is no URL with `http` or `https` is an error of
     /// [`TelemetryBuilder::build`](crate::TelemetryBuilder::build).
@@ -256,8 +257,8 @@ impl Otlp {
         self
     }
 
-    /// Shows this certificate, with those that lead to its root, and proves it with this key, both in
-    /// PEM, to a collector that asks for one. Default: none.
+    /// Shows this certificate, with those that lead to its root, and proves it with this key, both
+    /// in PEM, to a collector that asks for one. Default: none.
     ///
     /// ```
     /// use tower_telemetry::{Telemetry, sdk::export::Otlp};
@@ -280,10 +281,11 @@ impl Otlp {
         self
     }
 
-    /// Sends through this proxy: `http://` or `https://`, by `CONNECT` where the endpoint is `https`
-    /// or the protocol gRPC, or `socks5://`, or `socks5h://` if the proxy is to look up names. User
-    /// and password go before the host. Default: the proxy that `HTTPS_PROXY`, `HTTP_PROXY` or
-    /// `ALL_PROXY` name, unless the endpoint is among those of `NO_PROXY` or on this machine.
+    /// Sends through this proxy: `http://` or `https://`, by `CONNECT` where the endpoint is
+    /// `https` or the protocol gRPC, or `socks5://`, or `socks5h://` if the proxy is to look up
+    /// names. User and password go before the host. Default: the proxy that `HTTPS_PROXY`,
+    /// `HTTP_PROXY` or `ALL_PROXY` name, unless the endpoint is among those of `NO_PROXY` or on
+    /// this machine.
     ///
     /// ```
     /// use tower_telemetry::{Telemetry, sdk::export::Otlp};
@@ -461,8 +463,8 @@ impl Resolved {
         }
     }
 
-    /// What the signal's requests are sent with. To be called where they are, and again in a process
-    /// that was forked: connections are that runtime's.
+    /// What the signal's requests are sent with. To be called where they are, and again in a
+    /// process that was forked: connections are that runtime's.
     pub(super) fn sender(&self) -> Sender {
         Sender {
             transport: self.transport(),

@@ -48,9 +48,9 @@ impl Tls {
     /// What an `https` endpoint is spoken to with, on which `alpn` is agreed; `None` for any other,
     /// unless its proxy wants it.
     ///
-    /// A certificate has no sensible fallback, so a bad one is an error wherever it is from. One for
-    /// an `http` endpoint would be used for nothing: that is an error from code, which has both in
-    /// one place, and a warning from the environment, where it may be meant for other signals.
+    /// A certificate has no sensible fallback, so a bad one is an error wherever it is from. One
+    /// for an `http` endpoint would be used for nothing: that is an error from code, which has both
+    /// in one place, and a warning from the environment, where it may be meant for other signals.
     pub(super) fn resolve(
         given: Given,
         endpoint: &Uri,

@@ -8,8 +8,8 @@ use opentelemetry_proto::tonic::{
 use crate::sdk::export::otlp::numbers::name_odd_numbers;
 
 /// Leaves out points whose value is no finite number, and says how many: what is written for one is
-/// `null`, and for that a receiver may refuse the whole request. The SDK measures none, but a sum can
-/// grow beyond all numbers. A histogram of which that is so has its buckets all the same.
+/// `null`, and for that a receiver may refuse the whole request. The SDK measures none, but a sum
+/// can grow beyond all numbers. A histogram of which that is so has its buckets all the same.
 pub(super) fn without_odd_numbers(
     mut request: ExportMetricsServiceRequest,
 ) -> (ExportMetricsServiceRequest, u64) {
