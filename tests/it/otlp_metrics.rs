@@ -738,8 +738,8 @@ fn metrics_go_on_for_a_layer_whose_telemetry_was_let_go_of() {
     // The last to let go has what there is exported.
     drop(layer);
     let exported = exporter.get_finished_metrics().unwrap();
-    let scopes = exported.iter().flat_map(|metrics| metrics.scope_metrics());
+    let scopes = exported.iter().flat_map(ResourceMetrics::scope_metrics);
     let names: Vec<_> =
-        scopes.flat_map(|scope| scope.metrics()).map(|metric| metric.name().to_owned()).collect();
+        scopes.flat_map(ScopeMetrics::metrics).map(|metric| metric.name().to_owned()).collect();
     assert_eq!(names, ["http.server.request.duration"]);
 }
