@@ -182,6 +182,7 @@ impl Propagator {
     ///
     /// [restart]: https://www.w3.org/TR/trace-context-2/#a-traceparent-is-not-received
     #[must_use]
+    #[inline]
     pub fn extract(&self, cx: &Context, headers: &HeaderMap) -> Context {
         self.extract_and(keep_random, cx, headers)
     }
